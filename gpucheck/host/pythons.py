@@ -1,0 +1,47 @@
+"""What a Python environment has installed, read from package metadata; nothing of it is imported."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gpucheck.host.answer import MALFORMED, Answer, failed
+from gpucheck.host.commands import run
+
+FRAMEWORKS = (
+    "torch", "tensorflow", "jax", "jaxlib", "onnxruntime", "onnxruntime-gpu", "vllm", "llama-cpp-python",
+    "transformers", "mlx", "triton", "bitsandbytes", "flash-attn", "pynvml", "nvidia-ml-py",
+)  # fmt: skip
+
+# Runs in the inspected interpreter, which may be old: standard library only, and the folder that `-c` puts first
+# on the path must not lend its files to the answer.
+_SCRIPT = """
+import json, sys
+sys.path = [p for p in sys.path if p]
+try:
+    from importlib.metadata import distributions
+except ImportError:
+    distributions = lambda: ()
+wanted = set(sys.argv[1].split(","))
+found = {}
+for d in distributions():
+    name = (d.metadata["Name"] or "").lower().replace("_", "-")
+    if name in wanted:
+        found.setdefault(name, [d.version, str(d.locate_file(""))])
+print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.prefix, "found": found}))
+"""
+
+
+def installed_frameworks(interpreter: str, timeout_s: float) -> Answer[dict[str, Any]]:
+    """{version, prefix, found: {distribution: [version, folder]}} of another interpreter, from a child process."""
+    answer = run([interpreter, "-c", _SCRIPT, ",".join(FRAMEWORKS)], timeout_s)
+    if answer.value is None:
+        return failed(answer.error or MALFORMED, answer.detail)
+    if answer.value["returncode"] != 0:
+        last = answer.value["stderr"].strip().splitlines()[-1:] or ["no message"]
+        return failed(MALFORMED, f"{interpreter} exited with {answer.value['returncode']}: {last[0]}")
+    try:
+        found = json.loads(answer.value["stdout"])
+    except ValueError as error:
+        return failed(MALFORMED, f"{interpreter}: {error}")
+    return Answer(found) if isinstance(found, dict) else failed(MALFORMED, f"{interpreter}: not an object")

@@ -1,0 +1,117 @@
+"""Masks what could name a person or a board in a recording, keeping the form and every relation.
+
+Equal stays equal and a prefix stays a prefix: `CUDA_VISIBLE_DEVICES=GPU-8f2a` still names the masked board
+whose UUID began with it. Masking applies to keys as well, so that a replay asks for, and finds, masked paths.
+Host names, MAC addresses and serials are not asked for in the first place; this is for where they come along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from typing import Any
+
+from msgspec.structs import replace
+
+from gpucheck.host.answer import Answer
+
+_UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
+# cgroup paths name containers by 64 digits; systemd and Kubernetes write a UUID with underscores
+_LONG_HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9A-Za-z])|"
+                       r"(?<![0-9A-Fa-f])[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}(?![0-9A-Fa-f])")  # fmt: skip
+_DEVICE_PREFIX = re.compile(r"\b((?:MIG-)?GPU-|MIG-)([0-9A-Fa-f][0-9A-Fa-f-]{1,34})")
+_MAC = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])")
+_SERIAL = re.compile(
+    r"(<(?:serial|board_serial|chassis_serial_number|host_id|system_serial_number)>\s*)([^<\s][^<]*)|"
+    r"(^\s*(?:GPU |Board |Module |Chassis )?Serial(?: Number)?\s*:\s*)(\S+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PROCESS = re.compile(r"(<process_name>)([^<]*)(</process_name>)")
+_HOME = re.compile(r"((?:/home|/Users|[A-Za-z]:\\Users)[/\\])([^/\\\s:\"']+)")
+_NOT_SERIALS = frozenset({"n/a", "[n/a]", "0", "unknown", "[not supported]"})
+
+
+class Redactor:
+    """Masks one recording's texts with a key of its own; two recordings of one machine do not match."""
+
+    def __init__(self, user: str = "", host_name: str = "", key: bytes | None = None) -> None:
+        self._key = key or secrets.token_bytes(16)
+        names = {name for name in (user, host_name, host_name.partition(".")[0]) if len(name) > 2}  # noqa: PLR2004
+        names -= {"root", "user", "host", "localhost", "home", "nvidia", "cuda", "python", "cache", "local"}
+        self._names = re.compile(
+            r"(?<![0-9A-Za-z])(?:" + "|".join(re.escape(name) for name in sorted(names)) + r")(?![0-9A-Za-z])"
+        ) if names else None  # fmt: skip
+
+    def answer(self, section: str, key: str, answer: Answer[Any]) -> tuple[str, Answer[Any]]:
+        """One question and its answer, masked alike."""
+        return (
+            self._key_text(section, key),
+            replace(answer, value=self._value(section, answer.value), detail=self._key_text(section, answer.detail)),
+        )
+
+    def text(self, text: str) -> str:
+        """Masked identifiers in any text."""
+        text = _UUID.sub(lambda found: self._digits(found[0]), text)
+        text = _LONG_HEX.sub(lambda found: self._digits(found[0]), text)
+        text = _DEVICE_PREFIX.sub(self._device_prefix, text)
+        text = _MAC.sub(lambda found: self._digits(found[0]), text)
+        text = _SERIAL.sub(self._serial, text)
+        text = _PROCESS.sub(lambda found: found[1] + os.path.basename(found[2].strip().split(" ")[0]) + found[3], text)
+        return _HOME.sub(r"\g<1>user", text)
+
+    def _key_text(self, section: str, text: str) -> str:
+        """Names of people and hosts stand in paths and variables, never in what hardware says of itself."""
+        masked = self.text(text)
+        if self._names is not None and section in {"file", "dir", "link", "access", "disk", "python", "env"}:
+            masked = self._names.sub("user", masked)
+        return masked
+
+    def _value(self, section: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._key_text(section, value) if section in {"env", "link"} else self.text(value)
+        if isinstance(value, list):
+            return [self._value(section, item) for item in value]
+        if isinstance(value, dict):
+            paths = "env" if section in {"python", "system"} else section
+            return {key: self._value(paths, item) for key, item in value.items()}
+        return value
+
+    def _device_prefix(self, found: re.Match[str]) -> str:
+        """A shortened UUID; the full ones have been masked already and are left as they are."""
+        return found[0] if len(found[2]) >= 35 else found[1] + self._digits(found[2])  # noqa: PLR2004
+
+    def _serial(self, found: re.Match[str]) -> str:
+        lead, serial = (found[1], found[2]) if found[1] is not None else (found[3], found[4])
+        return lead + (serial if serial.strip().lower() in _NOT_SERIALS else self._shift(serial))
+
+    def _shift(self, serial: str) -> str:
+        """A serial with other digits and letters in the same places."""
+        pads = hashlib.blake2b(serial.encode(), key=self._key, digest_size=64).digest()
+        masked = []
+        for place, letter in enumerate(serial):
+            pad = pads[place % len(pads)]
+            if letter.isdecimal() and letter.isascii():
+                letter = str((int(letter) + pad) % 10)  # noqa: PLW2901
+            elif letter.isalpha() and letter.isascii():
+                base = ord("a" if letter.islower() else "A")
+                letter = chr(base + (ord(letter) - base + pad) % 26)  # noqa: PLW2901
+            masked.append(letter)
+        return "".join(masked)
+
+    def _digits(self, text: str) -> str:
+        """Each digit replaced by one that depends on the digits before it, so that prefixes stay prefixes.
+
+        Crypto-PAn's idea (Xu et al., 2002) on hexadecimal digits. Letters beyond f and punctuation stay.
+        """
+        masked, seen = [], ""
+        for letter in text:
+            if letter in "0123456789abcdefABCDEF":
+                pad = hashlib.blake2b(seen.lower().encode(), key=self._key, digest_size=1).digest()[0]
+                digit = format(int(letter, 16) ^ (pad & 15), "x")
+                masked.append(digit.upper() if letter.isupper() else digit)
+                seen += letter
+            else:
+                masked.append(letter)
+        return "".join(masked)

@@ -1,0 +1,183 @@
+"""`Machine` and its parts: the frozen facts that everything right of here reasons about.
+
+The names are the JSON contract's. None is unknown, with an entry in `Machine.issues`; or it does not apply.
+`Gpu.sources` says of each known figure whether it was measured, reported, derived, looked up or assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from gpucheck.probes.facts import (
+    Basis, Cpu, Framework, Limits, Memory, NvidiaDriver, OtherDriver, Place, Platform, ProbeIssue, State, Toolkits,
+)  # fmt: skip
+
+CategoryName = Literal["High-end", "Mid-range", "Budget", "Consumer", "Integrated", "CPU only"]
+Kind = Literal["discrete", "integrated", "unified", "vgpu", "mig"]
+
+
+class Category(Struct, frozen=True):
+    """A class of AI machine: by the source document's table, or by rule, with the reasons in words."""
+
+    name: CategoryName
+    basis: Literal["document", "rule"]
+    reasons: tuple[str, ...]
+
+
+class MachineCategory(Struct, frozen=True):
+    """The machine's class: that of its best GPU, with the document's own words about such machines."""
+
+    name: CategoryName
+    best_for: str
+    performance_profile: str
+    basis: Literal["document", "rule"]
+    reasons: tuple[str, ...]
+
+
+class GpuMemory(Struct, frozen=True):
+    """Device memory. `usable_bytes` is what one process can get now: free, less what its context takes."""
+
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+    usable_bytes: int | None = None
+    kind: Literal["dedicated", "shared"] | None = None
+    type: str | None = None  # GDDR6X, HBM3, LPDDR5X
+    bus_bits: int | None = None
+    clock_mhz: int | None = None
+
+
+class Flops(Struct, frozen=True):
+    """Dense peak rates in operations per second; fp16, bf16, tf32 and fp8 with FP32 accumulation."""
+
+    fp64: float | None = None
+    fp32: float | None = None
+    tf32: float | None = None
+    fp16: float | None = None
+    bf16: float | None = None
+    fp8: float | None = None
+    fp4: float | None = None
+    int8: float | None = None
+
+
+class Pcie(Struct, frozen=True):
+    """The link to the host. The current generation falls at idle; the width does not."""
+
+    generation: int | None = None
+    width: int | None = None
+    max_generation: int | None = None
+    max_width: int | None = None
+
+
+class Mig(Struct, frozen=True):
+    """Multi-instance state of a card (`mode`), or the slice that an entry is (`profile`, `parent`)."""
+
+    mode: Literal["enabled", "disabled"] | None = None
+    profile: str | None = None
+    parent: int | None = None
+    instances: int | None = None
+
+
+class NvLink(Struct, frozen=True):
+    """NVLink of a card: links that are up, their generation, and which `gpus[].index` they reach."""
+
+    active_links: int | None = None
+    generation: int | None = None
+    peers: tuple[int, ...] = ()
+
+
+class Gpu(Struct, frozen=True):
+    """One card, or one MIG device of the card before it (`kind` "mig")."""
+
+    index: int
+    name: str | None
+    vendor: str
+    state: State
+    kind: Kind
+    visible: bool = True
+    hidden_by: str | None = None
+    catalogue_id: str | None = None
+    architecture: str | None = None
+    chip: str | None = None
+    segment: str | None = None
+    compute_capability: str | None = None
+    gfx_target: str | None = None
+    memory: GpuMemory = GpuMemory()
+    bandwidth_bytes_per_s: int | None = None
+    l2_cache_bytes: int | None = None
+    infinity_cache_bytes: int | None = None
+    multiprocessors: int | None = None
+    shader_cores: int | None = None
+    matrix_cores: int | None = None
+    matrix_generation: int | None = None
+    flops: Flops = Flops()
+    tdp_w: float | None = None
+    power_limit_w: float | None = None
+    pcie: Pcie = Pcie()
+    mig: Mig = Mig()
+    nvlink: NvLink = NvLink()
+    p2p_peers: tuple[int, ...] = ()
+    ecc_enabled: bool | None = None
+    compute_mode: str | None = None
+    persistence: bool | None = None
+    virtualization: str | None = None
+    processes: int | None = None
+    processes_memory_bytes: int | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    pci_address: str | None = None
+    pci_id: str | None = None  # 10de:2684
+    uuid: str | None = None
+    release_year: int | None = None
+    detail: str | None = None
+    category: Category | None = None
+    sources: Mapping[str, Basis] = {}
+
+    @property
+    def usable(self) -> bool:
+        """Whether a process started now could use it: visible, driven, and not a card that only slices serve."""
+        blocked = self.compute_mode == "prohibited" or (self.kind != "mig" and self.mig.mode == "enabled")
+        return self.visible and self.state == "ok" and not blocked
+
+
+class DisplayAdapter(Struct, frozen=True):
+    """A display or accelerator device that computes nothing for AI frameworks, or that gpucheck does not know."""
+
+    name: str | None
+    vendor: str | None
+    pci_address: str
+    pci_id: str
+    driver: str | None = None
+
+
+class Drivers(Struct, frozen=True):
+    """Kernel drivers by vendor; None where there is none."""
+
+    nvidia: NvidiaDriver | None = None
+    amd: OtherDriver | None = None
+    intel: OtherDriver | None = None
+
+
+class Machine(Struct, frozen=True):
+    """One machine, as far as it let itself be known."""
+
+    source: Literal["live", "recording", "simulated"]
+    platform: Platform
+    cpu: Cpu
+    memory: Memory
+    storage: tuple[Place, ...] = ()
+    limits: Limits = Limits()
+    gpus: tuple[Gpu, ...] = ()
+    display_adapters: tuple[DisplayAdapter, ...] = ()
+    drivers: Drivers = Drivers()
+    toolkits: Toolkits = Toolkits()
+    frameworks: tuple[Framework, ...] = ()
+    visibility: Mapping[str, str] = {}  # the variables that hide or choose devices, as they are set
+    category: MachineCategory | None = None
+    issues: tuple[ProbeIssue, ...] = ()
+
+    @property
+    def usable_gpus(self) -> tuple[Gpu, ...]:
+        """The devices that a process started now could compute on."""
+        return tuple(gpu for gpu in self.gpus if gpu.usable)

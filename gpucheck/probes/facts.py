@@ -1,0 +1,213 @@
+"""What probes return: frozen facts, unknown as None, each None explained by a `ProbeIssue`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+Basis = Literal["measured", "reported", "derived", "catalogue", "assumed"]
+"""Where a number comes from: measured here, said by driver or OS, computed, our table, or a named default."""
+
+Vendor = Literal["NVIDIA", "AMD", "Intel", "Apple"]
+
+State = Literal[
+    "ok",  # driven and answering
+    "lost",  # NVML says the GPU is lost, or it fell off the bus
+    "needs_reset",
+    "no_driver",  # on the PCI bus, but no driver is bound or loaded
+    "wrong_driver",  # nouveau or vfio-pci holds it
+    "driver_mismatch",  # kernel module and library are of different versions
+    "no_permission",
+    "unreachable",  # driver and card are there, but its interface does not answer (a container without --gpus)
+    "unknown",
+]
+
+
+class ProbeIssue(Struct, frozen=True, order=True):
+    """Why a fact is missing or doubtful: a stable code, which source said so, and what it said."""
+
+    code: str
+    source: str
+    detail: str
+
+
+class Platform(Struct, frozen=True):
+    """The operating system around the process. None under `container` and `virtual_machine` means none found."""
+
+    os: str | None = None  # linux, darwin, windows
+    distribution: str | None = None  # "Debian GNU/Linux 12 (bookworm)"
+    kernel: str | None = None
+    arch: str | None = None  # x86_64, aarch64, arm64
+    container: str | None = None  # docker, podman, kubernetes, lxc, …
+    virtual_machine: str | None = None  # kvm, vmware, hyperv, xen, amazon, google, …
+    wsl: bool = False
+
+
+class Cpu(Struct, frozen=True):
+    """The processor as this process may use it; caches are those of the whole package where known."""
+
+    name: str | None = None
+    vendor: str | None = None  # Intel, AMD, ARM, Apple, …
+    arch: str | None = None
+    physical_cores: int | None = None
+    logical_cores: int | None = None
+    usable_cores: float | None = None  # after affinity and cgroup quota; a quota may leave half a core
+    usable_cores_reason: str | None = None  # "affinity", "cgroup quota"; None when all are usable
+    features: tuple[str, ...] = ()  # lower-case /proc/cpuinfo flags that matter to AI
+    l2_cache_bytes: int | None = None
+    l3_cache_bytes: int | None = None
+    numa_nodes: int | None = None
+
+
+class Memory(Struct, frozen=True):
+    """Host memory. `total_bytes` is the machine's; `usable_bytes` is what this process can still get."""
+
+    total_bytes: int | None = None
+    available_bytes: int | None = None  # the kernel's MemAvailable, of the whole machine
+    limit_bytes: int | None = None  # the tightest cgroup limit, None without one
+    limit_used_bytes: int | None = None  # what that cgroup holds already, page cache excluded where it can be
+    limit_source: str | None = None  # the file that the limit stands in
+    usable_bytes: int | None = None
+    swap_total_bytes: int | None = None
+    swap_free_bytes: int | None = None
+
+
+class Place(Struct, frozen=True):
+    """Free space of a file system that models are put on."""
+
+    purpose: str  # "models", "current directory", "shared memory"
+    path: str
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+
+
+class Limits(Struct, frozen=True):
+    """Soft resource limits of the process; None is unlimited or unknown (then an issue says so)."""
+
+    locked_memory_bytes: int | None = None
+    address_space_bytes: int | None = None
+    open_files: int | None = None
+
+
+class PciDevice(Struct, frozen=True):
+    """A display or accelerator function on the PCI bus."""
+
+    address: str  # 0000:01:00.0
+    vendor_id: str  # 10de
+    device_id: str  # 2684
+    pci_class: str  # 0300 VGA, 0302 3D, 0380 other display, 1200 accelerator
+    subsystem: str | None = None  # "1458:40bf"
+    revision: str | None = None
+    driver: str | None = None  # nvidia, nouveau, vfio-pci, amdgpu, i915, xe; None when nothing is bound
+    link_width: int | None = None
+    link_max_width: int | None = None
+    link_generation: int | None = None
+    link_max_generation: int | None = None
+    numa_node: int | None = None
+
+
+class MigInstance(Struct, frozen=True):
+    """One MIG device as the driver enumerates it: a compute instance of a GPU instance."""
+
+    index: int  # of its parent's MIG devices
+    profile: str | None = None  # "3g.40gb"
+    name: str | None = None
+    uuid: str | None = None
+    gpu_instance_id: int | None = None
+    compute_instance_id: int | None = None
+    memory_total_bytes: int | None = None
+    memory_free_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    multiprocessors: int | None = None
+
+
+class GpuReading(Struct, frozen=True):
+    """What one vendor's driver, or the bus alone, says of one GPU. Only reported facts; nothing looked up.
+
+    `sources` names the source of a field where several are possible ("nvml", "nvidia-smi -q -x", "sysfs", …).
+    """
+
+    vendor: Vendor
+    state: State
+    driver_index: int | None = None  # the index that the vendor's own tools print
+    name: str | None = None
+    brand: str | None = None  # NVML brand: GeForce, Quadro, Tesla, NVIDIA RTX, TITAN, GRID, …
+    uuid: str | None = None
+    pci_address: str | None = None  # 0000:01:00.0
+    pci_device_id: str | None = None  # 2684
+    pci_subsystem: str | None = None  # "1458:40bf"
+    architecture: str | None = None  # Ada, Hopper, …; the driver's word
+    compute_capability: str | None = None
+    gfx_target: str | None = None
+    integrated: bool | None = None
+    virtualization: str | None = None  # passthrough, vgpu; None on bare metal
+    memory_total_bytes: int | None = None
+    memory_free_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    memory_reserved_bytes: int | None = None
+    memory_bus_bits: int | None = None
+    memory_clock_max_mhz: int | None = None
+    sm_clock_max_mhz: int | None = None
+    shader_cores: int | None = None
+    multiprocessors: int | None = None
+    pcie_generation: int | None = None
+    pcie_width: int | None = None
+    pcie_max_generation: int | None = None
+    pcie_max_width: int | None = None
+    power_limit_w: float | None = None
+    power_default_limit_w: float | None = None
+    ecc_enabled: bool | None = None
+    mig_mode: Literal["enabled", "disabled"] | None = None
+    mig_devices: tuple[MigInstance, ...] = ()
+    compute_mode: str | None = None  # default, exclusive_process, exclusive_thread, prohibited
+    persistence: bool | None = None
+    processes: int | None = None
+    processes_memory_bytes: int | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    nvlinks_active: int | None = None
+    nvlink_version: int | None = None
+    nvlink_peers: tuple[int, ...] = ()  # driver indexes reachable over NVLink
+    p2p_peers: tuple[int, ...] = ()  # driver indexes with peer access for reads
+    detail: str | None = None  # what the driver said when the state is not ok
+    sources: Mapping[str, str] = {}
+
+
+class NvidiaDriver(Struct, frozen=True):
+    """The NVIDIA driver: `version` is the kernel module's where known."""
+
+    version: str | None = None
+    cuda_version: str | None = None  # highest CUDA that the driver supports, "12.8"
+    library_version: str | None = None  # of libnvidia-ml, when it differs or the module's is unknown
+    open_kernel_module: bool | None = None
+    source: str | None = None
+
+
+class OtherDriver(Struct, frozen=True):
+    """A kernel driver of another vendor. `version` is None for one that comes with the kernel."""
+
+    name: str
+    version: str | None = None
+
+
+class Toolkits(Struct, frozen=True):
+    """Versions of toolkits found in their usual places; None means not found there."""
+
+    cuda: str | None = None
+    cudnn: str | None = None
+    tensorrt: str | None = None
+    rocm: str | None = None
+    mps: str | None = None
+
+
+class Framework(Struct, frozen=True):
+    """An AI framework installed in the inspected Python; `usable` None means that nobody has tried."""
+
+    name: str
+    version: str | None = None
+    build: str | None = None  # the local version tag: cu128, rocm6.2, cpu
+    python: str | None = None
+    arch_list: tuple[str, ...] = ()
+    usable: bool | None = None
+    reason: str | None = None
