@@ -1,1 +1,1 @@
-"""TODO."""
+"""`Machine`: the facts of all probes and the catalogue, put together and frozen."""

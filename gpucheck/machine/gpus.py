@@ -1,0 +1,302 @@
+"""One `Gpu` from what its driver reports and what the catalogue knows of that very card.
+
+Order of trust: reported; derived from reported; the catalogue's card of exactly this name or id and memory size;
+unknown. Where derived and catalogue differ by more than 3 %, an issue says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpucheck.catalog import derive
+from gpucheck.catalog.cards import Card, pci_names
+from gpucheck.catalog.find import Choice, identify
+from gpucheck.catalog.segment import segment_of
+from gpucheck.machine.types import Flops, Gpu, GpuMemory, Kind, Mig, NvLink, Pcie
+from gpucheck.probes.collect import Issues
+from gpucheck.probes.facts import Basis, GpuReading, Memory
+
+VENDOR_IDS = {"NVIDIA": "10de", "AMD": "1002", "Intel": "8086", "Apple": "106b"}
+_CONTEXT_BYTES = 512 << 20  # driver reserve and one context of a card that nobody has asked (estimates: 0.4-0.6 GiB)
+_RATES = {"fp64": "fp64_tflops", "fp32": "fp32_tflops", "tf32": "tf32_tflops", "fp16": "fp16_tflops",
+          "bf16": "bf16_tflops", "fp8": "fp8_tflops", "fp4": "fp4_tflops", "int8": "int8_tops"}  # fmt: skip
+
+
+class Figures:
+    """Known values by field path, each with its basis; the first that is known is kept."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.sources: dict[str, Basis] = {}
+
+    def put(self, path: str, value: Any, basis: Basis) -> None:
+        """Keep `value` for `path` unless it is unknown or a better source has spoken."""
+        if value is not None and path not in self.values:
+            self.values[path] = value
+            self.sources[path] = basis
+
+    def part(self, prefix: str) -> dict[str, Any]:
+        """The values below a prefix: "flops" gives {"fp16": …}."""
+        dot = prefix + "."
+        return {path.removeprefix(dot): value for path, value in self.values.items() if path.startswith(dot)}
+
+    def top(self) -> dict[str, Any]:
+        """The values without a prefix."""
+        return {path: value for path, value in self.values.items() if "." not in path}
+
+
+def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issues) -> Gpu:
+    """The card that a reading describes, under the number `index`."""
+    choice = _choice(reading, index, issues)
+    card = choice.card if choice else None
+    figures = Figures()
+    _put_reported(figures, reading)
+    kind = _kind(reading, card)
+    _put_memory(figures, reading, choice, kind, host_memory)
+    _put_bandwidth(figures, reading, card, index, issues)
+    if card is not None:
+        put_card(figures, card)
+    segment = card.segment if card else segment_of(reading.name, reading.brand)
+    _put_derived(figures, reading, segment)
+    gpu = assemble(
+        figures,
+        index=index,
+        name=reading.name or (card.name if card else _pci_name(reading)),
+        vendor=reading.vendor,
+        state=reading.state,
+        kind=kind,
+        segment=segment,
+        catalogue_id=card.id if card else None,
+        chip=card.chip if card else None,
+        mig=Mig(mode=reading.mig_mode, instances=len(reading.mig_devices) if reading.mig_mode == "enabled" else None),
+        **_state_facts(reading),
+    )
+    _note_unknown(gpu, issues)
+    return gpu
+
+
+def assemble(figures: Figures, **facts: Any) -> Gpu:
+    """A `Gpu` from collected figures and plain facts."""
+    return Gpu(
+        memory=GpuMemory(**figures.part("memory")),
+        flops=Flops(**figures.part("flops")),
+        pcie=Pcie(**figures.part("pcie")),
+        sources=dict(sorted(figures.sources.items())),
+        **figures.top(),
+        **facts,
+    )
+
+
+def put_card(figures: Figures, card: Card) -> None:
+    """What the catalogue says of a card; memory size apart, which depends on the variant."""
+    figures.put("architecture", card.architecture, "catalogue")
+    figures.put("compute_capability", card.compute_capability, "catalogue")
+    figures.put("gfx_target", card.gfx_target, "catalogue")
+    figures.put("memory.type", card.memory_type if "|" not in (card.memory_type or "") else None, "catalogue")
+    figures.put("memory.bus_bits", card.memory_bus_bits, "catalogue")
+    figures.put("bandwidth_bytes_per_s", _scaled(card.bandwidth_gbs, 1e9), "catalogue")
+    figures.put("l2_cache_bytes", _scaled(card.l2_cache_mib, 1 << 20), "catalogue")
+    figures.put("infinity_cache_bytes", _scaled(card.infinity_cache_mib, 1 << 20), "catalogue")
+    figures.put("multiprocessors", card.sm_cu_count, "catalogue")
+    figures.put("shader_cores", card.shader_cores, "catalogue")
+    figures.put("matrix_cores", card.matrix_cores, "catalogue")
+    figures.put("matrix_generation", card.matrix_core_gen if card.matrix_cores != 0 else None, "catalogue")
+    figures.put("tdp_w", card.tdp_w, "catalogue")
+    figures.put("release_year", card.release_year, "catalogue")
+    figures.put("pcie.max_generation", card.pcie_gen, "catalogue")
+    figures.put("pcie.max_width", card.pcie_lanes, "catalogue")
+    for name, field in _RATES.items():
+        figures.put(f"flops.{name}", _scaled(getattr(card, field), 1e12), "catalogue")
+
+
+def idle_usable_bytes(total_bytes: int, card: Card, nominal: bool) -> int:
+    """What one process gets of an idle discrete card that cannot be asked: total less a context.
+
+    A data-centre card with GDDR memory keeps its ECC codes in it: one sixteenth, unless `total_bytes` is what
+    the driver reports (T4: 15,360 of 16,384 MiB).
+    """
+    inline_ecc = nominal and card.segment == "datacenter" and (card.memory_type or "").startswith("GDDR")
+    return max(0, (total_bytes * 15 // 16 if inline_ecc else total_bytes) - _CONTEXT_BYTES)
+
+
+def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
+    """The catalogue's card, unless what the driver counts on the board contradicts it."""
+    choice = identify(reading.vendor, reading.name, reading.pci_device_id, reading.memory_total_bytes)
+    if choice is None:
+        return None
+    card = choice.card
+    pairs = ((reading.shader_cores, card.shader_cores), (reading.compute_capability, card.compute_capability))
+    for reported, listed in pairs:
+        if reported is not None and listed is not None and reported != listed:
+            detail = f"GPU {index}: {reading.name} reports {reported} where the catalogue's {card.name} has {listed}"
+            issues.add("not_the_catalogue_card", "catalogue", detail)
+            return None
+    return choice
+
+
+def _put_reported(figures: Figures, reading: GpuReading) -> None:
+    reported = {
+        "architecture": reading.architecture,
+        "compute_capability": reading.compute_capability,
+        "gfx_target": reading.gfx_target,
+        "memory.bus_bits": reading.memory_bus_bits,
+        "memory.clock_mhz": reading.memory_clock_max_mhz,
+        "multiprocessors": reading.multiprocessors,
+        "shader_cores": reading.shader_cores,
+        "pcie.generation": reading.pcie_generation,
+        "pcie.width": reading.pcie_width,
+        "pcie.max_generation": reading.pcie_max_generation,
+        "pcie.max_width": reading.pcie_max_width,
+        "tdp_w": reading.power_default_limit_w,
+    }
+    for path, value in reported.items():
+        figures.put(path, value, "reported")
+
+
+def _put_memory(
+    figures: Figures, reading: GpuReading, choice: Choice | None, kind: Kind, host_memory: Memory
+) -> None:
+    """Total, free and usable bytes, and whose memory it is."""
+    shared = kind in {"integrated", "unified"}
+    figures.put("memory.kind", "shared" if shared else "dedicated", "derived")
+    figures.put("memory.total_bytes", reading.memory_total_bytes, "reported")
+    figures.put("memory.free_bytes", reading.memory_free_bytes, "reported")
+    figures.put("memory.usable_bytes", reading.memory_free_bytes, "reported")
+    if shared and "memory.total_bytes" not in figures.values:
+        # GB10, Thor and Orin answer NOT_SUPPORTED: their memory is the machine's (nvitop #208, gpud #1170).
+        figures.put("memory.total_bytes", host_memory.total_bytes, "derived")
+        figures.put("memory.free_bytes", host_memory.available_bytes, "derived")
+        figures.put("memory.usable_bytes", host_memory.usable_bytes, "derived")
+    if choice is not None and choice.size_index is not None and not shared:
+        total = choice.card.total_bytes(choice.size_index)
+        nominal = choice.size_index >= len(choice.card.reported_mib)
+        figures.put("memory.total_bytes", total, "catalogue")
+        if reading.state == "ok":
+            figures.put("memory.usable_bytes", idle_usable_bytes(total, choice.card, nominal), "assumed")
+
+
+def _put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, index: int, issues: Issues) -> None:
+    """Derived from bus and clock; the catalogue's where the clock has been raised, or nothing was reported."""
+    arch = derive.architecture(reading.compute_capability)
+    unified = (card.shares_memory if card else False) or (arch.unified_memory if arch else False)
+    if reading.vendor != "NVIDIA" or unified or not reading.memory_clock_max_mhz:
+        return
+    bus_bits = reading.memory_bus_bits or (card.memory_bus_bits if card else None)
+    if not bus_bits:
+        return
+    derived = derive.bandwidth_bytes_per_s(bus_bits, reading.memory_clock_max_mhz)
+    stated = _scaled(card.bandwidth_gbs, 1e9) if card else None
+    if stated is not None and abs(derived / stated - 1) > 0.03:  # noqa: PLR2004 - the design's 3 %
+        issues.add(
+            "bandwidth_differs",
+            "catalogue",
+            f"GPU {index}: {bus_bits} bits at {reading.memory_clock_max_mhz} MHz make {derived / 1e9:,.0f} GB/s,"
+            f" the catalogue says {stated / 1e9:,.0f}",
+        )
+        if derived > stated:  # a memory clock above the product's is a user's setting, not the card
+            return
+    figures.put("bandwidth_bytes_per_s", derived, "derived")
+
+
+def _put_derived(figures: Figures, reading: GpuReading, segment: str | None) -> None:
+    """Cores and peak rates by formula, for what neither driver nor catalogue gave."""
+    values = figures.values
+    if reading.vendor != "NVIDIA":
+        return
+    arch = derive.architecture(values.get("compute_capability"))
+    if arch is None:
+        return
+    figures.put("architecture", arch.name, "derived")
+    if "shader_cores" not in values and "multiprocessors" in values:
+        figures.put("shader_cores", values["multiprocessors"] * arch.cores_per_sm, "derived")
+    if "multiprocessors" not in values and "shader_cores" in values:
+        figures.put("multiprocessors", values["shader_cores"] // arch.cores_per_sm, "derived")
+    units = _has_matrix_units(values.get("compute_capability"), reading.name)
+    if units is None:
+        return
+    if not units or not arch.matrix_cores_per_sm:
+        figures.put("matrix_cores", 0, "derived")
+    else:
+        if "multiprocessors" in values:
+            figures.put("matrix_cores", values["multiprocessors"] * arch.matrix_cores_per_sm, "derived")
+        figures.put("matrix_generation", arch.matrix_generation, "derived")
+    if "shader_cores" in values and reading.sm_clock_max_mhz and not arch.unified_memory:
+        clock_mhz = derive.boost_mhz(reading.sm_clock_max_mhz, segment)
+        rates = derive.peak_tflops(
+            values["compute_capability"], values["shader_cores"], clock_mhz,
+            geforce=segment in {"consumer", "laptop"}, matrix_units=units,
+        )  # fmt: skip
+        for name, tflops in rates.items():
+            figures.put(f"flops.{name}", float(f"{tflops:.3g}") * 1e12, "derived")
+
+
+def _has_matrix_units(compute_capability: str | None, name: str | None) -> bool | None:
+    """Whether there are tensor cores. 7.5 alone is no proof: GTX 16 cards, MX450 and T400 to T1200 have none."""
+    arch = derive.architecture(compute_capability)
+    if arch is None:
+        return None
+    if compute_capability != "7.5":
+        return arch.matrix_cores_per_sm > 0
+    words = set((name or "").upper().replace("-", " ").split())
+    if words & {"RTX", "T4", "T4G"}:
+        return True
+    if words & {"GTX", "MX450", "MX550", "T400", "T500", "T550", "T600", "T1000", "T1200"}:
+        return False
+    return None
+
+
+def _kind(reading: GpuReading, card: Card | None) -> Kind:
+    if reading.virtualization == "vgpu":
+        return "vgpu"
+    arch = derive.architecture(reading.compute_capability)
+    if reading.vendor == "Apple" or (card and card.segment in {"soc", "embedded"}) or (arch and arch.unified_memory):
+        return "unified"
+    if card and card.shares_memory and card.vendor == "NVIDIA":
+        return "unified"
+    return "integrated" if reading.integrated or (card and card.shares_memory) else "discrete"
+
+
+def _state_facts(reading: GpuReading) -> dict[str, Any]:
+    """What describes this board now, rather than its kind."""
+    pci_id = f"{VENDOR_IDS[reading.vendor]}:{reading.pci_device_id}" if reading.pci_device_id else None
+    return {
+        "nvlink": NvLink(active_links=reading.nvlinks_active, generation=reading.nvlink_version),
+        "ecc_enabled": reading.ecc_enabled,
+        "compute_mode": reading.compute_mode,
+        "persistence": reading.persistence,
+        "virtualization": reading.virtualization,
+        "power_limit_w": reading.power_limit_w,
+        "processes": reading.processes,
+        "processes_memory_bytes": reading.processes_memory_bytes,
+        "throttle_reasons": reading.throttle_reasons,
+        "pci_address": reading.pci_address,
+        "pci_id": pci_id,
+        "uuid": reading.uuid,
+        "detail": reading.detail,
+    }
+
+
+def _pci_name(reading: GpuReading) -> str | None:
+    """The bus database's name, which may stand for several products: "Navi 31 [Radeon RX 7900 XT/…]"."""
+    return pci_names().get(f"{VENDOR_IDS[reading.vendor]}:{reading.pci_device_id}")
+
+
+def _note_unknown(gpu: Gpu, issues: Issues) -> None:
+    """An issue for each figure that a report shows and nothing gave."""
+    shown = {
+        "memory.total_bytes": gpu.memory.total_bytes,
+        "memory.free_bytes": gpu.memory.free_bytes,
+        "bandwidth_bytes_per_s": gpu.bandwidth_bytes_per_s,
+        "shader_cores": gpu.shader_cores,
+        "matrix_cores": gpu.matrix_cores,
+        "flops.fp16": gpu.flops.fp16,
+        "l2_cache_bytes": gpu.l2_cache_bytes,
+        "tdp_w": gpu.tdp_w,
+    }
+    missing = [path for path, value in shown.items() if value is None]
+    if missing:
+        issues.add("unknown", f"gpus[{gpu.index}]", f"neither driver nor catalogue gives {', '.join(missing)}")
+
+
+def _scaled(value: float | None, unit: float) -> int | None:
+    return None if value is None else round(value * unit)

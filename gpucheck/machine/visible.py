@@ -1,0 +1,90 @@
+"""Which devices a process may see: CUDA's and ROCm's visibility variables applied as those runtimes do.
+
+A list is cut at its first invalid entry; an empty value, "-1" or "NoDevFiles" hides everything (pytorch #92315,
+vllm #6582). Entries are numbers in the runtime's own order, UUIDs or unambiguous beginnings of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from gpucheck.machine.types import Gpu
+from gpucheck.probes.collect import Issues
+
+_CUDA = "CUDA_VISIBLE_DEVICES"
+
+
+def apply_visibility(gpus: tuple[Gpu, ...], variables: Mapping[str, str], issues: Issues) -> tuple[Gpu, ...]:
+    """The same devices with `visible` and `hidden_by` set: hidden is not absent."""
+    hidden: dict[int, str] = {}
+    nvidia = [gpu for gpu in gpus if gpu.vendor == "NVIDIA"]
+    if _CUDA in variables:
+        ordered = _cuda_order([gpu for gpu in nvidia if gpu.kind != "mig"], variables, issues)
+        slices = [gpu for gpu in nvidia if gpu.kind == "mig"]
+        _hide(nvidia, _chosen(variables[_CUDA], ordered, slices), _CUDA, variables, hidden)
+    amd = [gpu for gpu in gpus if gpu.vendor == "AMD"]
+    for name in ("ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"):
+        amd = _filter(amd, name, variables, hidden)
+    # HIP reads its own variable first and CUDA's only in its absence, both counted among what ROCR has left.
+    _filter(amd, "HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in variables else _CUDA, variables, hidden)
+    return tuple(
+        replace(gpu, visible=gpu.index not in hidden, hidden_by=hidden.get(gpu.index)) for gpu in gpus
+    )
+
+
+def _filter(gpus: list[Gpu], name: str, variables: Mapping[str, str], hidden: dict[int, str]) -> list[Gpu]:
+    """Hide what one variable does not choose; returns what is left, in the variable's order."""
+    if name not in variables:
+        return gpus
+    chosen = _chosen(variables[name], gpus, [])
+    _hide(gpus, chosen, name, variables, hidden)
+    return chosen
+
+
+def _hide(gpus: list[Gpu], chosen: list[Gpu], name: str, variables: Mapping[str, str], hidden: dict[int, str]) -> None:
+    kept = {gpu.index for gpu in chosen}
+    kept |= {gpu.mig.parent for gpu in chosen if gpu.mig.parent is not None}
+    whole = {gpu.index for gpu in chosen if gpu.kind != "mig"}
+    for gpu in gpus:
+        if gpu.index not in kept and gpu.mig.parent not in whole:
+            hidden.setdefault(gpu.index, f"{name}={variables[name]}")
+
+
+def _chosen(value: str, ordered: list[Gpu], slices: list[Gpu]) -> list[Gpu]:
+    """The devices that a value lists, up to its first entry that names none."""
+    chosen: list[Gpu] = []
+    for entry in value.split(","):
+        gpu = _entry(entry.strip(), ordered, slices)
+        if gpu is None or gpu in chosen:
+            break
+        chosen.append(gpu)
+    return chosen
+
+
+def _entry(entry: str, ordered: list[Gpu], slices: list[Gpu]) -> Gpu | None:
+    """The device of one entry; CUDA reads the digits that an entry begins with, as `strtol` does."""
+    if entry.isascii() and entry.isdecimal():
+        return ordered[int(entry)] if len(entry) < 6 and int(entry) < len(ordered) else None  # noqa: PLR2004
+    if not entry.upper().startswith(("GPU-", "MIG-")):
+        return None
+    candidates = slices if entry.upper().startswith("MIG-") else ordered
+    found = [gpu for gpu in candidates if gpu.uuid is not None and gpu.uuid.lower().startswith(entry.lower())]
+    return found[0] if len(found) == 1 else None
+
+
+def _cuda_order(cards: list[Gpu], variables: Mapping[str, str], issues: Issues) -> list[Gpu]:
+    """Cards as CUDA numbers them: fastest first unless told otherwise, which matters only for unlike cards."""
+    alike = len({gpu.name for gpu in cards}) <= 1
+    if alike or variables.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
+        return cards
+    if any(part.strip().isdecimal() for part in variables[_CUDA].split(",")):
+        issues.add(
+            "cuda_order_assumed",
+            _CUDA,
+            "the numbers count CUDA's order, fastest card first; taken as highest FP32 rate first."
+            " CUDA_DEVICE_ORDER=PCI_BUS_ID makes them the numbers shown here",
+        )
+    fastest = max(cards, key=lambda gpu: gpu.flops.fp32 or 0)
+    return [fastest, *(gpu for gpu in cards if gpu is not fastest)]
