@@ -105,7 +105,8 @@ def main() -> None:
         found = list(disagreements(row))
         touched += bool(found)
         for field, stated, value in found:
-            print(f"{row['id']:24} {field:22} {stated:>10} {value:>10.2f} {100 * (stated / value - 1):+6.1f} %")
+            excess = 100 * (stated / value - 1)
+            print(f"{row['id']:24} {field:22} {stated:>10} {value:>10.2f} {excess:+6.1f} %")
     print(f"{touched} of {len(rows)} rows disagree with a formula by more than {100 * THRESHOLD:.1f} %")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from gpucheck.catalog.cards import Card, all_cards
-from gpucheck.catalog.names import contains_run, memory_size_gib, ordered_tokens, tokens
+from gpucheck.catalog.names import contains_run, memory_size_gib, ordered_tokens, tokens, vendor_of
 from gpucheck.errors import AmbiguousNameError, UnknownNameError
 
 
@@ -33,6 +33,7 @@ def card_named(name: str) -> Choice:
         if len(sizes) == 1 and rest:
             size = sizes.pop()
             choices = [Choice(card, card.vram_gib.index(size)) for card in _with_tokens(rest) if size in card.vram_gib]
+    choices = _of_vendor(name, choices)
     if len(choices) == 1:
         return choices[0]
     cards = [choice.card for choice in choices] or cards_matching(name)
@@ -89,6 +90,12 @@ def _only(cards: list[Card], total_bytes: int | None) -> Choice | None:
         return Choice(cards[0], cards[0].size_near(total_bytes))  # the size is the machine's, not the card's
     fitting = [Choice(card, index) for card in cards if (index := card.size_near(total_bytes)) is not None]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _of_vendor(name: str, choices: list[Choice]) -> list[Choice]:
+    """A vendor or brand word chooses among makers: there is an Apple M4 and a Tesla M4."""
+    vendor = vendor_of(name)
+    return [choice for choice in choices if choice.card.vendor == vendor] or choices
 
 
 def _with_tokens(wanted: frozenset[str]) -> Iterable[Card]:

@@ -9,8 +9,12 @@ import re
 from functools import cache
 
 # Vendor and brand words that a name may carry or lack. Quadro, RTX, Ti, SUPER and Laptop tell products apart.
-_BRAND_WORDS = frozenset({"nvidia", "geforce", "tesla", "amd", "instinct", "radeon", "intel", "apple"})
+_BRAND_WORDS = {
+    "nvidia": "NVIDIA", "geforce": "NVIDIA", "tesla": "NVIDIA", "amd": "AMD", "instinct": "AMD", "radeon": "AMD",
+    "intel": "Intel", "apple": "Apple",
+}  # fmt: skip
 _FILLER_WORDS = frozenset({"graphics", "gpu", "generation", "r", "tm", "c"})  # "Intel(R) Arc(TM) A750 Graphics"
+_DROPPED = _FILLER_WORDS.union(_BRAND_WORDS)
 _GLUED = (
     re.compile(r"\b(rtx|gtx|rx)(?=[a-z]?\d{3,4})"),  # RTX4090
     re.compile(r"(?<=\d{3})(?=(?:ti|super|xtx|xt|gre)\b)"),  # 5070Ti
@@ -26,12 +30,17 @@ def ordered_tokens(name: str) -> tuple[str, ...]:
     text = _GLUED[0].sub(r"\1 ", text)
     text = _GLUED[1].sub(" ", text)
     text = _SIZE.sub(r"\1gb", text)
-    return tuple(word for word in _WORD.findall(text) if word not in _BRAND_WORDS | _FILLER_WORDS)
+    return tuple(word for word in _WORD.findall(text) if word not in _DROPPED)
 
 
 def tokens(name: str) -> frozenset[str]:
     """The same, as a set: the order of words does not make another card."""
     return frozenset(ordered_tokens(name))
+
+
+def vendor_of(name: str) -> str | None:
+    """The maker that a name states, None when it states none."""
+    return next((_BRAND_WORDS[word] for word in _WORD.findall(name.lower()) if word in _BRAND_WORDS), None)
 
 
 def memory_size_gib(token: str) -> float | None:

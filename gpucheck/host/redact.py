@@ -115,3 +115,15 @@ class Redactor:
             else:
                 masked.append(letter)
         return "".join(masked)
+
+
+def names_here() -> tuple[str, str]:
+    """The user and host names of this machine, empty where they cannot be told: what a `Redactor` masks."""
+    import getpass
+    import platform
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no environment variable and no such uid: a container's odd user
+        user = ""
+    return user, platform.node()

@@ -145,7 +145,6 @@ class DisplayAdapter(Struct, frozen=True):
     """A display or accelerator device that computes nothing for AI frameworks, or that gpucheck does not know."""
 
     name: str | None
-    vendor: str | None
     pci_address: str
     pci_id: str
     driver: str | None = None

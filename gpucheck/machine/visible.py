@@ -64,7 +64,7 @@ def _chosen(value: str, ordered: list[Gpu], slices: list[Gpu]) -> list[Gpu]:
 
 
 def _entry(entry: str, ordered: list[Gpu], slices: list[Gpu]) -> Gpu | None:
-    """The device of one entry; CUDA reads the digits that an entry begins with, as `strtol` does."""
+    """The device of one entry, None for one that names nothing, several, or what is not there."""
     if entry.isascii() and entry.isdecimal():
         return ordered[int(entry)] if len(entry) < 6 and int(entry) < len(ordered) else None  # noqa: PLR2004
     if not entry.upper().startswith(("GPU-", "MIG-")):

@@ -53,12 +53,12 @@ class Cpu(Struct, frozen=True):
     arch: str | None = None
     physical_cores: int | None = None
     logical_cores: int | None = None
-    usable_cores: float | None = None  # after affinity and cgroup quota; a quota may leave half a core
+    usable_cores: int | float | None = None  # after affinity and cgroup quota; a quota may leave half a core
     usable_cores_reason: str | None = None  # "affinity", "cgroup quota"; None when all are usable
     features: tuple[str, ...] = ()  # lower-case /proc/cpuinfo flags that matter to AI
     l2_cache_bytes: int | None = None
     l3_cache_bytes: int | None = None
-    numa_nodes: int | None = None
+    numa_nodes: int | None = None  # those that have CPUs
 
 
 class Memory(Struct, frozen=True):

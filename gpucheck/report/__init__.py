@@ -1,1 +1,1 @@
-"""TODO."""
+"""One renderer per format, all from the same report object."""

@@ -1,0 +1,110 @@
+"""The Python interface: what `import gpucheck` offers, loaded when it is first used.
+
+Nothing here initialises CUDA or imports a framework in the caller's process.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gpucheck.assess.category import categorise
+from gpucheck.assess.findings import Finding, find_problems
+from gpucheck.assess.fit import FitAnswer, default_fits, fit_size
+from gpucheck.errors import UsageError
+from gpucheck.host.host import Host
+from gpucheck.host.live import LiveSource
+from gpucheck.host.recording import Recording, ReplaySource, make_recording, read_recording
+from gpucheck.machine.inspect import inspect_host
+from gpucheck.machine.simulate import simulate_machine
+from gpucheck.machine.types import Machine
+from gpucheck.models.reference import ModelReference, parse_reference
+from gpucheck.units import parse_bytes
+
+ROOT_VARIABLE = "GPUCHECK_ROOT"
+
+
+def inspect(python: str | None = None) -> Machine:
+    """This machine, or the copied tree of `/proc` and `/sys` that `GPUCHECK_ROOT` names.
+
+    `python` is the interpreter whose frameworks are looked at; by default that of the active environment. What
+    cannot be found out is None, with the reason in `issues`; nothing is raised for it.
+    """
+    return categorise(inspect_host(Host(LiveSource(os.environ.get(ROOT_VARIABLE) or "/"), "live"), python))
+
+
+def load(path: str | os.PathLike[str], python: str | None = None) -> Machine:
+    """The machine of a recording.
+
+    Raises:
+        RecordingError: the file cannot be read or is not a recording.
+    """
+    return replay(read_recording(path), python)
+
+
+def replay(recording: Recording, python: str | None = None) -> Machine:
+    """The machine of a recording that has been read already."""
+    return categorise(inspect_host(Host(ReplaySource(recording), "recording"), python))
+
+
+def simulate(spec: str, ram: str | int | None = None, cpu_cores: int | None = None) -> Machine:
+    """A machine with catalogue hardware: "2x RTX 4090", "RTX 4090 + RTX 3090", "M4 Max 128GB".
+
+    `ram` is an amount with a unit ("64GiB") or a number of bytes.
+
+    Raises:
+        AmbiguousNameError, UnknownNameError: a name is not that of exactly one card; see its `candidates`.
+        UsageError: an amount or a number makes no sense.
+    """
+    ram_bytes = parse_bytes(ram) if isinstance(ram, str) else ram
+    if cpu_cores is not None and cpu_cores < 1:
+        raise UsageError("a machine has at least one CPU core")
+    return categorise(simulate_machine(spec, ram_bytes, cpu_cores))
+
+
+def record(origin: str = "", *, redact: bool = True) -> Recording:
+    """A recording of this machine: everything that a report asks for, and what a newer gpucheck may ask."""
+    from gpucheck import __version__
+    from gpucheck.host.redact import Redactor, names_here
+    from gpucheck.machine.evidence import ask_everything
+
+    host = Host(LiveSource(os.environ.get(ROOT_VARIABLE) or "/"), "live")
+    inspect_host(host)
+    ask_everything(host)
+    redactor = Redactor(*names_here()) if redact else None
+    return make_recording(host.answers, f"gpucheck {__version__}", origin, redactor)
+
+
+def model(reference: str) -> ModelReference:
+    """The model that a reference means: a size ("7b", "8x7b", "30b-a3b"), with an optional "@QUANT".
+
+    Raises:
+        UnknownNameError: it is not a size.
+        UsageError: its quantization is not known.
+    """
+    return parse_reference(reference)
+
+
+def fit(
+    machine: Machine,
+    model: ModelReference | str,
+    quant: str | None = None,
+    context: int = 8192,
+    engine: str = "llama.cpp",
+) -> FitAnswer:
+    """Whether a model fits the machine, with its memory part by part.
+
+    Raises:
+        UnknownNameError, UsageError: the model, quantization or engine is not known.
+    """
+    reference = parse_reference(model) if isinstance(model, str) else model
+    return fit_size(machine, reference, quant, context, engine)
+
+
+def fits(machine: Machine, context: int = 8192) -> tuple[FitAnswer, ...]:
+    """The usual sizes in 16, 8 and 4 bits on this machine."""
+    return default_fits(machine, context)
+
+
+def problems(machine: Machine) -> tuple[Finding, ...]:
+    """What stands in the way, the worst first, each with its remedy."""
+    return find_problems(machine)

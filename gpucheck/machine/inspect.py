@@ -1,0 +1,166 @@
+"""A `Machine` from a host: every probe run, the cards identified, what is hidden marked as hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from gpucheck.host.host import Host
+from gpucheck.machine.gpus import VENDOR_IDS, build_gpu
+from gpucheck.machine.running import Running
+from gpucheck.machine.slices import build_slice
+from gpucheck.machine.types import DisplayAdapter, Drivers, Gpu, Machine
+from gpucheck.machine.visible import apply_visibility
+from gpucheck.probes.amd import probe_amd
+from gpucheck.probes.apple import probe_apple
+from gpucheck.probes.collect import Issues
+from gpucheck.probes.cpu import probe_cpu
+from gpucheck.probes.facts import Cpu, GpuReading, Limits, Memory, OtherDriver, PciDevice, Platform, Toolkits
+from gpucheck.probes.frameworks import probe_frameworks
+from gpucheck.probes.intel import probe_intel
+from gpucheck.probes.limits import probe_limits
+from gpucheck.probes.memory import probe_memory
+from gpucheck.probes.nvidia import Nvidia, probe_nvidia
+from gpucheck.probes.pci import probe_pci
+from gpucheck.probes.platform import probe_platform
+from gpucheck.probes.storage import probe_storage
+from gpucheck.probes.toolkits import probe_toolkits
+from gpucheck.probes.visibility import probe_visibility
+
+T = TypeVar("T")
+
+
+class _Inspection:
+    """The issues of all probes of one inspection, gathered as their results are taken."""
+
+    def __init__(self) -> None:
+        self.issues = Issues()
+
+    def take(self, running: Running[T]) -> T:
+        """A probe's facts, its issues noted."""
+        found = running.result()
+        for issue in found.issues:
+            self.issues.add(issue.code, issue.source, issue.detail)
+        return found.facts
+
+
+def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
+    """The machine behind `host`. Never raises for what the hardware does; that is in `issues`.
+
+    `interpreter` is the Python whose frameworks are looked at, by default the active environment's.
+    """
+    here = _Inspection()
+    pci = Running("pci", lambda: probe_pci(host), (), 3.0)
+    platform = Running("platform", lambda: probe_platform(host), Platform(), 3.0)
+    cpu = Running("cpu", lambda: probe_cpu(host), Cpu(), 12.0)
+    memory = Running("memory", lambda: probe_memory(host), Memory(), 3.0)
+    storage = Running("storage", lambda: probe_storage(host), (), 8.0)
+    limits = Running("limits", lambda: probe_limits(host), Limits(), 3.0)
+    toolkits = Running("toolkits", lambda: probe_toolkits(host), Toolkits(), 3.0)
+    frameworks = Running("frameworks", lambda: probe_frameworks(host, interpreter), (), 8.0)
+    visibility = Running("visibility", lambda: probe_visibility(host), {}, 3.0)
+
+    devices = here.take(pci)
+    readings, drivers = _gpu_readings(host, devices, here)
+    host_memory = here.take(memory)
+    variables = here.take(visibility)
+    gpus = apply_visibility(_entries(readings, host_memory, here.issues), variables, here.issues)
+    return Machine(
+        source=host.kind,
+        platform=here.take(platform),
+        cpu=here.take(cpu),
+        memory=host_memory,
+        storage=here.take(storage),
+        limits=here.take(limits),
+        gpus=gpus,
+        display_adapters=_display_adapters(devices, gpus),
+        drivers=drivers,
+        toolkits=here.take(toolkits),
+        frameworks=here.take(frameworks),
+        visibility=variables,
+        issues=tuple(sorted(here.issues.all())),
+    )
+
+
+def _gpu_readings(
+    host: Host, devices: tuple[PciDevice, ...], here: _Inspection
+) -> tuple[list[GpuReading], Drivers]:
+    """All vendors' readings in PCI order, and the kernel drivers."""
+    running_nvidia = Running("nvidia", lambda: probe_nvidia(host, devices), Nvidia(), 30.0)
+    running_amd = Running("amd", lambda: probe_amd(host, devices), (), 8.0)
+    running_intel = Running("intel", lambda: probe_intel(host, devices), (), 8.0)
+    running_apple = Running("apple", lambda: probe_apple(host), (), 12.0)
+    nvidia, amd = here.take(running_nvidia), here.take(running_amd)
+    intel, apple = here.take(running_intel), here.take(running_apple)
+    readings = sorted(
+        [*nvidia.gpus, *amd, *intel, *apple],
+        key=lambda reading: (reading.pci_address is None, reading.pci_address or ""),
+    )
+    drivers = Drivers(
+        nvidia=nvidia.driver,
+        amd=_bound_driver(devices, VENDOR_IDS["AMD"], ("amdgpu", "radeon"), host),
+        intel=_bound_driver(devices, VENDOR_IDS["Intel"], ("xe", "i915"), host),
+    )
+    return readings, drivers
+
+
+def _bound_driver(devices: Sequence[PciDevice], vendor: str, names: tuple[str, ...], host: Host) -> OtherDriver | None:
+    """The vendor's kernel driver that holds a card; a version only where it was built apart from the kernel."""
+    for device in devices:
+        if device.vendor_id == vendor and device.driver in names:
+            version = host.read(f"/sys/module/{device.driver}/version").value
+            return OtherDriver(name=device.driver, version=version.strip() if version else None)
+    return None
+
+
+def _entries(readings: Sequence[GpuReading], host_memory: Memory, issues: Issues) -> tuple[Gpu, ...]:
+    """Every card, each followed by its MIG devices, numbered in that order."""
+    gpus: list[Gpu] = []
+    cards: list[int] = []
+    for reading in readings:
+        card = build_gpu(reading, len(gpus), host_memory, issues)
+        cards.append(card.index)
+        gpus.append(card)
+        for instance in reading.mig_devices:
+            gpus.append(build_slice(card, instance, len(gpus)))
+    numbers = {
+        (reading.vendor, reading.driver_index): index for reading, index in zip(readings, cards, strict=True)
+    }
+    for reading, index in zip(readings, cards, strict=True):
+        gpus[index] = _with_peers(gpus[index], reading, numbers)
+    return tuple(gpus)
+
+
+def _with_peers(gpu: Gpu, reading: GpuReading, numbers: dict[tuple[str, int | None], int]) -> Gpu:
+    """Peers under the report's numbers; the driver counts its own cards only."""
+
+    def renumbered(peers: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(numbers[reading.vendor, peer] for peer in peers if (reading.vendor, peer) in numbers))
+
+    return replace(
+        gpu,
+        nvlink=replace(gpu.nvlink, peers=renumbered(reading.nvlink_peers)),
+        p2p_peers=renumbered(reading.p2p_peers),
+    )
+
+
+def _display_adapters(devices: Sequence[PciDevice], gpus: Sequence[Gpu]) -> tuple[DisplayAdapter, ...]:
+    """What the bus shows and no entry of `gpus` stands for: virtual VGA, board controllers, other makers' parts."""
+    from gpucheck.catalog.cards import pci_names
+
+    shown = {gpu.pci_address for gpu in gpus}
+    rest = [device for device in devices if device.address not in shown]
+    if not rest:
+        return ()
+    names = pci_names()
+    return tuple(
+        DisplayAdapter(
+            name=names.get(f"{device.vendor_id}:{device.device_id}"),
+            pci_address=device.address,
+            pci_id=f"{device.vendor_id}:{device.device_id}",
+            driver=device.driver,
+        )
+        for device in rest
+    )

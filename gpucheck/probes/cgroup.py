@@ -1,0 +1,152 @@
+"""Control groups: the memory and CPU time that the kernel grants this process, in cgroup v1, v2 and both at once.
+
+A limit binds everything below it, so the tightest one between the process's own group and the top counts:
+reading only `/sys/fs/cgroup/memory.max` misses it under `docker run --cgroupns host` (preflight #226), and
+psutil reports the whole machine (psutil #2100).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from gpucheck.host.answer import MALFORMED
+from gpucheck.host.host import Host
+from gpucheck.probes.collect import Issues, whole_number
+
+# The file systems' usual places. /proc/self/mountinfo would name them exactly, but it also lists every network
+# server and disk of the machine, which do not belong in a recording.
+MOUNT = "/sys/fs/cgroup"
+MOUNTS_V1 = {"memory": (f"{MOUNT}/memory",), "cpu": (f"{MOUNT}/cpu", f"{MOUNT}/cpu,cpuacct")}
+NO_LIMIT = 1 << 60  # v1 writes "no limit" as 9223372036854771712, the largest whole page below 2^63
+MAX_DEPTH = 32
+DEFAULT_PERIOD_US = 100_000
+
+
+class MemoryLimit(Struct, frozen=True):
+    """A memory limit on some level: its bytes, what the group holds less reclaimable cache, and its file."""
+
+    limit_bytes: int
+    used_bytes: int | None
+    source: str
+
+
+class CpuQuota(Struct, frozen=True):
+    """CPU time per wall time, in cores, and the file that says so."""
+
+    cores: float
+    source: str
+
+
+def parse_cgroup(text: str) -> dict[str, str]:
+    """The process's path in each hierarchy by controller; the v2 hierarchy is under the empty name.
+
+    `4:memory:/docker/8f…`, `3:cpu,cpuacct:/a:b`, `1:name=systemd:/init.scope`, `0::/user.slice`.
+    """
+    paths = {}
+    for line in text.splitlines():
+        parts = line.split(":", 2)
+        if len(parts) == 3 and parts[2].startswith("/"):
+            for controller in parts[1].split(","):
+                paths[controller] = parts[2]
+    return paths
+
+
+def memory_limits(host: Host, issues: Issues, total_bytes: int | None) -> list[MemoryLimit]:
+    """Every memory limit below the machine's own memory that binds this process, innermost first.
+
+    `memory.high` is left out: the kernel slows a group down there, it does not stop it.
+    """
+    limits = []
+    paths = _own_paths(host, issues)
+    name = "memory.limit_in_bytes" if "memory" in paths else "memory.max"
+    for folder in _levels(host, paths, "memory", name):
+        source = f"{folder}/{name}"
+        text = issues.value(source, host.read(source))
+        if text is None or text.strip() == "max":
+            continue
+        limit = whole_number(text)
+        if limit is None:
+            issues.add(MALFORMED, source, f"not a number of bytes: {text[:40]!r}")
+        elif limit < NO_LIMIT and (total_bytes is None or limit < total_bytes):
+            limits.append(MemoryLimit(limit, _used_bytes(host, issues, folder, "memory" in paths), source))
+    return limits
+
+
+def cpu_quota(host: Host, issues: Issues) -> CpuQuota | None:
+    """The tightest CPU quota that binds this process, None without one."""
+    paths = _own_paths(host, issues)
+    old = "cpu" in paths
+    name = "cpu.cfs_quota_us" if old else "cpu.max"
+    quotas = []
+    for folder in _levels(host, paths, "cpu", name):
+        source = f"{folder}/{name}"
+        text = issues.value(source, host.read(source))
+        if text is None:
+            continue
+        if old:
+            period = f"{folder}/cpu.cfs_period_us"
+            text = f"{text.strip()} {issues.value(period, host.read(period)) or ''}"
+        if text.split()[:1] in (["max"], ["-1"]):
+            continue
+        cores = parse_quota(text)
+        if cores is None:
+            issues.add(MALFORMED, source, f"not a quota and a period: {text[:40]!r}")
+        else:
+            quotas.append(CpuQuota(cores, source))
+    return min(quotas, key=lambda quota: quota.cores, default=None)
+
+
+def parse_quota(text: str) -> float | None:
+    """Cores in "200000 100000", microseconds of CPU time and of wall time; the second one defaults to 100000."""
+    parts = text.split()
+    quota = whole_number(parts[0]) if parts else None
+    period = whole_number(parts[1]) if len(parts) > 1 else DEFAULT_PERIOD_US
+    return quota / period if quota and period else None
+
+
+def _own_paths(host: Host, issues: Issues) -> dict[str, str]:
+    return parse_cgroup(issues.value("/proc/self/cgroup", host.read("/proc/self/cgroup")) or "")
+
+
+def _levels(host: Host, paths: dict[str, str], controller: str, name: str) -> list[str]:
+    """Folders from the process's own group to the top that may hold `name`.
+
+    A container sees its own group as the top of the mount while `/proc/self/cgroup` may still give the path on
+    the host (host cgroup namespace), or one like `/../../system.slice` (a process moved in from outside). So
+    where nothing of the path is visible, its ends are tried: `/docker/8f…/init.scope` may be `/init.scope`.
+    """
+    if controller in paths:
+        mounts = MOUNTS_V1[controller]
+    else:  # beside v1 hierarchies the v2 one is mounted deeper
+        mounts = (MOUNT,) if set(paths) <= {""} else (f"{MOUNT}/unified",)
+    parts = [part for part in paths.get(controller, paths.get("", "/")).split("/") if part][-MAX_DEPTH:]
+    if ".." in parts:
+        parts = []
+    for mount in mounts:
+        for start in range(len(parts)):
+            folders = [mount + below for below in _upward(parts[start:])]
+            if any(host.read(f"{folder}/{name}").error is None for folder in folders):
+                return [*folders, mount]
+    return list(mounts)
+
+
+def _upward(parts: list[str]) -> Iterator[str]:
+    """Paths of a group and its ancestors below the top: "/a/b", "/a"."""
+    for end in range(len(parts), 0, -1):
+        yield "/" + "/".join(parts[:end])
+
+
+def _used_bytes(host: Host, issues: Issues, folder: str, old: bool) -> int | None:
+    """What a group holds, less the file cache that the kernel gives up first, as `docker stats` counts it."""
+    usage = f"{folder}/{'memory.usage_in_bytes' if old else 'memory.current'}"
+    used = whole_number(issues.value(usage, host.read(usage)))
+    if used is None:
+        return None
+    cache = "total_inactive_file" if old else "inactive_file"
+    for line in (issues.value(f"{folder}/memory.stat", host.read(f"{folder}/memory.stat")) or "").splitlines():
+        key, _, value = line.partition(" ")
+        if key == cache:
+            return max(0, used - (whole_number(value) or 0))
+    return used

@@ -1,0 +1,83 @@
+"""Host memory: what the machine has, what is free, and what this process may still take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpucheck.host.answer import NOT_FOUND
+from gpucheck.host.host import Host
+from gpucheck.probes.cgroup import MemoryLimit, memory_limits
+from gpucheck.probes.collect import Found, Issues, whole_number
+from gpucheck.probes.facts import Memory
+
+MEMINFO = "/proc/meminfo"
+
+
+def probe_memory(host: Host) -> Found[Memory]:
+    """Memory from `/proc/meminfo`, then psutil, under the tightest cgroup limit."""
+    issues = Issues()
+    sizes = parse_meminfo(issues.value(MEMINFO, host.read(MEMINFO)) or "")
+    total, available = sizes.get("MemTotal"), available_bytes(sizes)
+    swap_total, swap_free = sizes.get("SwapTotal"), sizes.get("SwapFree")
+    if total is None or available is None:
+        asked = _counts(host, issues, "virtual_memory")
+        total = asked.get("total") if total is None else total
+        available = asked.get("available") if available is None else available
+    if swap_total is None:
+        asked = _counts(host, issues, "swap_memory")
+        swap_total, swap_free = asked.get("total"), asked.get("free")
+    if total is None:
+        issues.add(NOT_FOUND, MEMINFO, "no source tells the size of the memory")
+    limits = memory_limits(host, issues, total)
+    tightest = min(limits, key=lambda limit: limit.limit_bytes, default=None)
+    return Found(
+        Memory(
+            total_bytes=total,
+            available_bytes=available,
+            limit_bytes=tightest.limit_bytes if tightest else None,
+            limit_used_bytes=tightest.used_bytes if tightest else None,
+            limit_source=tightest.source if tightest else None,
+            usable_bytes=usable_bytes(available, limits),
+            swap_total_bytes=swap_total,
+            swap_free_bytes=swap_free,
+        ),
+        issues.all(),
+    )
+
+
+def parse_meminfo(text: str) -> dict[str, int]:
+    """Sizes in bytes by name; a line without a whole number, such as a truncated last one, is left out."""
+    sizes = {}
+    for line in text.splitlines():
+        name, colon, rest = line.partition(":")
+        parts = rest.split()
+        value = whole_number(parts[0]) if colon and len(parts) == 2 and parts[1] == "kB" else None
+        if value is not None:
+            sizes[name] = value * 1024
+    return sizes
+
+
+def available_bytes(sizes: dict[str, int]) -> int | None:
+    """MemAvailable, or what it roughly is on kernels before 3.14: free pages and the two caches."""
+    if "MemAvailable" in sizes:
+        return sizes["MemAvailable"]
+    if "MemFree" not in sizes:
+        return None
+    return sizes["MemFree"] + sizes.get("Buffers", 0) + sizes.get("Cached", 0)
+
+
+def usable_bytes(available: int | None, limits: list[MemoryLimit]) -> int | None:
+    """The least of what the machine and each group above the process have left.
+
+    Every level counts, not only the tightest limit: neighbours may have filled a wider one of a parent.
+    """
+    left = [max(0, limit.limit_bytes - (limit.used_bytes or 0)) for limit in limits]
+    return min([*left, *([] if available is None else [available])], default=None)
+
+
+def _counts(host: Host, issues: Issues, question: str) -> dict[str, int]:
+    """The whole numbers that psutil gives."""
+    found: Any = issues.value(f"psutil {question}", host.psutil(question))
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if type(value) is int and value >= 0}

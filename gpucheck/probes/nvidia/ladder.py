@@ -1,0 +1,82 @@
+"""NVML, then nvidia-smi, then `/proc` and `/sys`, then the PCI bus."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gpucheck.host.answer import LIBRARY_MISSING, NOT_RECORDED, OTHER_ROOT
+from gpucheck.host.host import Host
+from gpucheck.probes.collect import Found, Issues
+from gpucheck.probes.facts import GpuReading, NvidiaDriver, PciDevice
+from gpucheck.probes.nvidia.asking import SOURCE
+from gpucheck.probes.nvidia.bus import Interface, gpu_devices, join_bus, merge_cards
+from gpucheck.probes.nvidia.kernel import Kernel, read_cards, read_kernel
+from gpucheck.probes.nvidia.nvml_reader import NvmlLog, read_nvml
+from gpucheck.probes.nvidia.smi import Smi, read_smi
+from gpucheck.probes.nvidia.words import same_release
+
+MISMATCH = "nvml_lib_rm_version_mismatch"
+
+
+class Nvidia(Struct, frozen=True):
+    """NVIDIA's side of a machine. `gpus` are in PCI-address order; those without an address follow."""
+
+    driver: NvidiaDriver | None = None
+    gpus: tuple[GpuReading, ...] = ()
+
+
+def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
+    """Every NVIDIA GPU, one reading per card, from the best source that names it; never raises.
+
+    Args:
+        host: the machine.
+        pci: the devices of its bus; those of NVIDIA that nobody else names become readings of their own.
+    """
+    issues = Issues()
+    nvml = read_nvml(host, issues)
+    smi = read_smi(host, issues) if not nvml.gpus else Smi()
+    kernel = read_kernel(host, issues)
+    devices = gpu_devices(pci)
+    readings = nvml.gpus or smi.log.gpus
+    unnamed = {device.address for device in devices} - {reading.pci_address for reading in readings}
+    cards = merge_cards(devices, read_cards(host, issues) if unnamed or not readings else {})
+    talk = Interface(
+        error=nvml.error,
+        detail=nvml.detail,
+        mismatch=nvml.error == MISMATCH or smi.mismatch,
+        module_version=kernel.version,
+    )
+    gpus = tuple(join_bus(host, readings, cards, talk))
+    _note_start(nvml, issues, evidence=bool(gpus) or kernel.version is not None)
+    return Found(Nvidia(driver=_driver(nvml, smi, kernel, issues), gpus=gpus), issues.all())
+
+
+def _note_start(nvml: NvmlLog, issues: Issues, *, evidence: bool) -> None:
+    """Note why NVML did not start. A missing library is no news on a machine without a sign of NVIDIA."""
+    if nvml.error in {None, NOT_RECORDED, OTHER_ROOT} or (nvml.error == LIBRARY_MISSING and not evidence):
+        return
+    issues.add(nvml.error or "", SOURCE, nvml.detail)
+
+
+def _driver(nvml: NvmlLog, smi: Smi, kernel: Kernel, issues: Issues) -> NvidiaDriver | None:
+    """The driver by the first source that knows its version; None when nothing of it was found."""
+    sources = (
+        (nvml.driver_version, SOURCE),
+        (smi.log.driver_version, "nvidia-smi"),
+        (kernel.version, kernel.source),
+    )
+    version, source = next(((found, source) for found, source in sources if found is not None), (None, None))
+    library = nvml.library_version or smi.library_version
+    if version is None and library is None and kernel.open_module is None:
+        return None
+    if version is not None and kernel.version is not None and version != kernel.version:
+        issues.add("versions_differ", source or "", f"the driver is {version}, {kernel.source} says {kernel.version}")
+    if version is not None and library is not None and same_release(version, library):
+        library = None
+    return NvidiaDriver(
+        version=version,
+        cuda_version=nvml.cuda_version or smi.log.cuda_version,
+        library_version=library,
+        open_kernel_module=kernel.open_module,
+        source=source,
+    )

@@ -1,0 +1,116 @@
+"""The documents that gpucheck prints: one typed object per command, and its JSON form.
+
+Every document begins with `format_version`, `kind` and `tool`. Added fields raise the minor version, changed
+ones the major; readers ignore keys that they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from gpucheck.assess.findings import Finding
+from gpucheck.assess.fit import FitAnswer
+from gpucheck.machine.types import Machine, MachineCategory
+
+FORMAT_VERSION = "1.0"
+
+
+class Tool(Struct, frozen=True):
+    """Who wrote the document."""
+
+    name: str
+    version: str
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """`gpucheck`: the whole answer for one machine."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["report"] = "report"
+    tool: Tool
+    machine: Machine
+    category: MachineCategory
+    fit: tuple[FitAnswer, ...]
+    findings: tuple[Finding, ...]
+
+
+class FitReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck fit MODEL…`: the answers for the named models."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["fit"] = "fit"
+    tool: Tool
+    machine: Machine
+    category: MachineCategory
+    fit: tuple[FitAnswer, ...]
+
+
+class CardEntry(Struct, frozen=True, kw_only=True):
+    """One card of the catalogue with its category. Absent figures are null: nobody reliable states them."""
+
+    id: str
+    name: str
+    vendor: str
+    segment: str
+    architecture: str
+    compute_capability: str | None
+    gfx_target: str | None
+    memory_gib: tuple[float, ...]
+    memory_type: str | None
+    bandwidth_bytes_per_s: int | None
+    matrix_cores: int | None
+    category: str
+    basis: str
+    reasons: tuple[str, ...]
+    confidence: str
+    source: str
+
+
+class CatalogueReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck gpus [QUERY]`: the cards that match."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["gpus"] = "gpus"
+    tool: Tool
+    gpus: tuple[CardEntry, ...]
+
+
+class ErrorDetail(Struct, frozen=True):
+    """What went wrong, in one sentence; near or possible names in `candidates`."""
+
+    code: str
+    message: str
+    candidates: tuple[str, ...] = ()
+
+
+class ErrorReport(Struct, frozen=True, kw_only=True):
+    """What `--json` prints in place of a document when the command could not be carried out."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["error"] = "error"
+    tool: Tool
+    error: ErrorDetail
+
+
+Document = Report | FitReport | CatalogueReport | ErrorReport
+DOCUMENTS: dict[str, type[Document]] = {
+    "report": Report, "fit": FitReport, "gpus": CatalogueReport, "error": ErrorReport,
+}  # fmt: skip
+
+
+def to_json(document: Document) -> str:
+    """The document as indented JSON, keys in the order of the types, so that equal facts give equal text."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a document, generated from its type.
+
+    Raises:
+        KeyError: there is no document of that name.
+    """
+    found = msgspec.json.schema(DOCUMENTS[name])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"gpucheck {name}", **found}
