@@ -6,19 +6,19 @@ Nothing here initialises CUDA or imports a framework in the caller's process.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from gpucheck.assess.category import categorise
 from gpucheck.assess.findings import Finding, find_problems
 from gpucheck.assess.fit import FitAnswer, default_fits, fit_size
 from gpucheck.errors import UsageError
-from gpucheck.host.host import Host
-from gpucheck.host.live import LiveSource
 from gpucheck.host.recording import Recording, ReplaySource, make_recording, read_recording
-from gpucheck.machine.inspect import inspect_host
-from gpucheck.machine.simulate import simulate_machine
 from gpucheck.machine.types import Machine
 from gpucheck.models.reference import ModelReference, parse_reference
 from gpucheck.units import parse_bytes
+
+if TYPE_CHECKING:
+    from gpucheck.host.host import Host
 
 ROOT_VARIABLE = "GPUCHECK_ROOT"
 
@@ -29,7 +29,9 @@ def inspect(python: str | None = None) -> Machine:
     `python` is the interpreter whose frameworks are looked at; by default that of the active environment. What
     cannot be found out is None, with the reason in `issues`; nothing is raised for it.
     """
-    return categorise(inspect_host(Host(LiveSource(os.environ.get(ROOT_VARIABLE) or "/"), "live"), python))
+    from gpucheck.machine.inspect import inspect_host
+
+    return categorise(inspect_host(_live_host(), python))
 
 
 def load(path: str | os.PathLike[str], python: str | None = None) -> Machine:
@@ -43,6 +45,9 @@ def load(path: str | os.PathLike[str], python: str | None = None) -> Machine:
 
 def replay(recording: Recording, python: str | None = None) -> Machine:
     """The machine of a recording that has been read already."""
+    from gpucheck.host.host import Host
+    from gpucheck.machine.inspect import inspect_host
+
     return categorise(inspect_host(Host(ReplaySource(recording), "recording"), python))
 
 
@@ -55,6 +60,8 @@ def simulate(spec: str, ram: str | int | None = None, cpu_cores: int | None = No
         AmbiguousNameError, UnknownNameError: a name is not that of exactly one card; see its `candidates`.
         UsageError: an amount or a number makes no sense.
     """
+    from gpucheck.machine.simulate import simulate_machine
+
     ram_bytes = parse_bytes(ram) if isinstance(ram, str) else ram
     if cpu_cores is not None and cpu_cores < 1:
         raise UsageError("a machine has at least one CPU core")
@@ -66,8 +73,9 @@ def record(origin: str = "", *, redact: bool = True) -> Recording:
     from gpucheck import __version__
     from gpucheck.host.redact import Redactor, names_here
     from gpucheck.machine.evidence import ask_everything
+    from gpucheck.machine.inspect import inspect_host
 
-    host = Host(LiveSource(os.environ.get(ROOT_VARIABLE) or "/"), "live")
+    host = _live_host()
     inspect_host(host)
     ask_everything(host)
     redactor = Redactor(*names_here()) if redact else None
@@ -108,3 +116,10 @@ def fits(machine: Machine, context: int = 8192) -> tuple[FitAnswer, ...]:
 def problems(machine: Machine) -> tuple[Finding, ...]:
     """What stands in the way, the worst first, each with its remedy."""
     return find_problems(machine)
+
+
+def _live_host() -> Host:
+    from gpucheck.host.host import Host
+    from gpucheck.host.live import LiveSource
+
+    return Host(LiveSource(os.environ.get(ROOT_VARIABLE) or "/"), "live")

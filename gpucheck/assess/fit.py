@@ -118,9 +118,9 @@ def fit_size(
     workloads = (_Workload(reference, find_quantization(name), setting) for name in names)
     answers = [_fit(machine, memory, workload) for workload in workloads]
     best = min(_ORDER.index(answer.fits) for answer in answers)
-    if best > _ORDER.index("partial"):
-        return answers[-1]  # nothing fits: the smallest quantization comes nearest
-    return next(answer for answer in answers if _ORDER.index(answer.fits) == best)
+    equal = [answer for answer in answers if _ORDER.index(answer.fits) == best]
+    # Where none fits, the smallest comes nearest; with offload it leaves the least to the CPU.
+    return equal[0] if equal[0].fits in {"yes", "tight"} else equal[-1]
 
 
 def default_fits(machine: Machine, context: int = 8192) -> tuple[FitAnswer, ...]:

@@ -33,7 +33,7 @@ def _offer(memory: EffectiveMemory, placed: Placed) -> str:
     """What the placement uses, or what was tried in vain."""
     placement = placed.placement
     host = "unknown" if memory.host_bytes is None else format_bytes(memory.host_bytes)
-    where = _gpus(placement.devices)
+    where = _gpus(placement.devices) if placement.devices else ""
     available = "unknown" if placed.available_bytes is None else format_bytes(placed.available_bytes)
     match placement.mode:
         case "one_gpu":
@@ -73,9 +73,11 @@ def _unknown(memory: EffectiveMemory, index: int) -> bool:
 
 
 def _gpus(indexes: Iterable[int]) -> str:
-    """"GPU 0", or "GPUs 0, 1 and 3"."""
-    names = [str(index) for index in sorted(indexes)]
-    return f"GPU {names[0]}" if len(names) == 1 else f"GPUs {_listed(names)}"
+    """The GPUs by their numbers: "GPU 0", "GPUs 0, 1 and 3" or "GPUs 0–3"."""
+    numbers = sorted(indexes)
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"GPUs {numbers[0]}–{numbers[-1]}"
+    return f"GPU {numbers[0]}" if len(numbers) == 1 else f"GPUs {_listed(map(str, numbers))}"
 
 
 def _listed(words: Iterable[str]) -> str:

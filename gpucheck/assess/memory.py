@@ -11,7 +11,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gpucheck.estimators.by_size import CONTEXT_BYTES
 from gpucheck.machine.types import Gpu, Machine
 
 PoolKind = Literal["cards", "mig", "shared"]
@@ -70,22 +69,6 @@ def effective_memory(machine: Machine) -> EffectiveMemory:
     return EffectiveMemory((*pooled, *alone), host.usable_bytes, min(limits, default=None))
 
 
-def available_bytes(gpu: Gpu) -> int | None:
-    """What a process can get of a GPU's memory, its own context included; None if it is not known.
-
-    `usable_bytes` has the context already taken off. An estimate counts contexts as overhead, so it is put
-    back here, but never to more than is free or installed.
-    """
-    memory = gpu.memory
-    if memory.usable_bytes is None:
-        return None
-    if memory.kind == "shared" or gpu.kind in {"integrated", "unified"}:
-        return memory.usable_bytes
-    bound = memory.free_bytes if memory.free_bytes is not None else memory.total_bytes
-    whole = memory.usable_bytes + CONTEXT_BYTES
-    return whole if bound is None else max(min(whole, bound), memory.usable_bytes)
-
-
 def _kind(gpu: Gpu) -> PoolKind:
     if gpu.kind == "mig":
         return "mig"
@@ -94,9 +77,7 @@ def _kind(gpu: Gpu) -> PoolKind:
 
 def _device(gpu: Gpu, host_bytes: int | None) -> Device:
     """A GPU's room; one that shares the host's memory and states no limit has what the host has."""
-    room = available_bytes(gpu)
-    if room is None:
-        room = host_bytes
+    room = gpu.memory.usable_bytes if gpu.memory.usable_bytes is not None else host_bytes
     return Device(gpu.index, room, gpu.memory.total_bytes if room is None else room)
 
 

@@ -31,7 +31,7 @@ class Placement(Struct, frozen=True):
 class Placed(Struct, frozen=True):
     """The answer for one workload.
 
-    `available_bytes` is what `fits` was decided against: what the placement's devices offer for yes and tight,
+    `available_bytes` is what `fits` was decided against: that of the placement's devices for yes and tight,
     otherwise the roomiest pool (host memory on a machine without a usable GPU); None is unknown.
     """
 
@@ -75,7 +75,7 @@ def _on_host(memory: EffectiveMemory, need: Need) -> Placed:
 
 
 def _on_pool(pool: Pool, need: Need) -> Placed | None:
-    """The answer if the pool's known devices hold the workload: the fewest that say yes, or that are tight."""
+    """The answer if the known devices of the pool hold it: the fewest for yes, or else those for tight."""
     tight: Placed | None = None
     room = 0
     for count, device in enumerate(pool.devices, 1):

@@ -38,6 +38,7 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
     vram_gib: tuple[float, ...] = ()  # nominal sizes; several are options under one name
     reported_mib: tuple[int, ...] = ()  # what drivers report for each of them, where seen
     memory_type: str | None = None
+    memory_shared: bool = False  # with the CPU cores of the same package, although it is HBM (MI300A)
     memory_bus_bits: int | None = None
     memory_clock_mhz: int | None = None  # as NVML reports its maximum
     bandwidth_gbs: float | None = None
@@ -71,7 +72,7 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def shares_memory(self) -> bool:
         """Whether its memory is the machine's own (Apple silicon, APUs, Jetson, GB10)."""
-        return self.segment in {"apu", "soc", "embedded"} or (self.memory_type or "").startswith("LPDDR")
+        return self.memory_shared or self.segment in {"apu", "soc", "embedded"} or (self.memory_type or "").startswith("LPDDR")
 
     def size_near(self, total_bytes: int) -> int | None:
         """The index in `vram_gib` of the size that a driver reports as `total_bytes`, or None.

@@ -5,9 +5,10 @@ reproduce llama.cpp's own byte counts: f16 cache, flash attention, micro-batches
 llama-server's four slots in one unified cache. GiB and MiB are binary; P is the total number of parameters in
 billions.
 
-Total need of the 109 of these models that have a size in their name and are no multi-head model of 2023, over
-the middle of the estimate: median 0.99 to 1.00 at 8,192 tokens in 16, 8 and 4 bits, and 95 to 98 % between
-low and high (92 to 93 % at 32,768 tokens). With the multi-head models among them, 83 to 86 % (80 to 81 %).
+Total need of the 109 of these models that have a size in their name and share key heads, over the middle of
+the estimate: median 0.99 to 1.00 at 8,192 tokens in 16, 8 and 4 bits, and 94 to 96 % of them between low and
+high (92 to 93 % at 32,768 tokens). With the 16 that have one key head per query head, 82 to 84 % (80 to 81
+%).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ ENGINES = ("llama.cpp",)
 
 # Cache per token: 62 KiB x P^0.375, at most that of a 70B model: above 100B most models are sparse and have
 # less. Real over this, 136 models with grouped queries, windows or latent attention: median 0.94 at 8,192
-# tokens (0.83 at 32,768), and 93 % (91 %) inside the band. Models of 2023 with one key head per query head
-# (Llama-7B, MPT, Qwen-14B) take 4 to 8 times as much and lie outside.
+# tokens (0.83 at 32,768), and 93 % (91 %) inside the band. Models with one key head per query head, most of
+# them of 2023 (Llama-7B, MPT, Qwen-14B) take 4 to 8 times as much and lie outside.
 _KV_KIB, _KV_POWER, _KV_MOST_KIB = 62.0, 0.375, 320.0
 _KV_LOW, _KV_HIGH, _KV_HIGH_SMALL = 0.15, 1.6, 1.0  # the last one times P^-0.5: small models differ more
 # Models whose name says that they are sparse ("30b-a3b"): 14 of 14 within 0.08 to 1.15 times that, median
@@ -44,11 +45,11 @@ _MASK_FROM = 8192  # the context that the power law was fitted at, its mask incl
 # What a process takes of each GPU beside its tensors (driver, context, cuBLAS). llama.cpp reports 451 and 456
 # MiB "unaccounted" on RTX 4090s (its pull request 15860); 0.47 GiB on A100 and H100 with lazy loading, about
 # 300 MB at least (CUDA 11.7 and newer), 0.92 GiB with eager loading.
-CONTEXT_BYTES = 460 * MIB
+_CONTEXT_BYTES = 460 * MIB
 _CONTEXT_LOW, _CONTEXT_HIGH = 290 * MIB, 700 * MIB
 # The process on a CPU: program, 7 to 46 MiB of vocabulary, metadata.
 _PROCESS_BYTES, _PROCESS_LOW, _PROCESS_HIGH = 100 * MIB, 50 * MIB, 200 * MIB
-_LAYERS = 60  # of a model that is spread over cards; a card that cannot take half a layer leaves it unused
+_LAYERS = 60  # of a model that is spread over cards (32 to 126): each card but one may lack room for one more
 
 
 class Setting(Struct, frozen=True):
@@ -128,8 +129,8 @@ def _overhead(gpus: int) -> Row:
     if not gpus:
         return Row("overhead", _PROCESS_BYTES, _PROCESS_LOW, _PROCESS_HIGH, "range", "the process itself")
     contexts = "one device context" if gpus == 1 else f"{gpus} device contexts"
-    detail = f"{contexts} of {format_bytes(CONTEXT_BYTES)}"
-    return Row("overhead", CONTEXT_BYTES * gpus, _CONTEXT_LOW * gpus, _CONTEXT_HIGH * gpus, "range", detail)
+    detail = f"{contexts} of {format_bytes(_CONTEXT_BYTES)}"
+    return Row("overhead", _CONTEXT_BYTES * gpus, _CONTEXT_LOW * gpus, _CONTEXT_HIGH * gpus, "range", detail)
 
 
 def _assumptions(size: ModelSize, setting: Setting, gpus: int) -> tuple[str, ...]:

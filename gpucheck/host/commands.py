@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any
 
-from gpucheck.host.answer import FAILED, IO_ERROR, NO_PERMISSION, NOT_FOUND, TIMEOUT, TOO_LARGE, Answer, failed
+from gpucheck.host.answer import (
+    FAILED,
+    IO_ERROR,
+    NO_PERMISSION,
+    NOT_FOUND,
+    TIMEOUT,
+    TOO_LARGE,
+    Answer,
+    failed,
+)
 
 MAX_OUTPUT_BYTES = 8 << 20
 
@@ -44,8 +54,9 @@ def run(argv: list[str], timeout_s: float) -> Answer[dict[str, Any]]:
         return failed(NO_PERMISSION, error)
     except (OSError, ValueError) as error:  # not an executable format, too many processes, a null byte
         return failed(IO_ERROR, error)
+    collect = _collect if os.name == "posix" else _communicate
     try:
-        return _collect(child, argv[0], time.monotonic() + timeout_s, timeout_s)
+        return collect(child, argv[0], time.monotonic() + timeout_s, timeout_s)
     finally:
         _end(child)
 
@@ -77,9 +88,27 @@ def _collect(child: Any, name: str, deadline: float, timeout_s: float) -> Answer
         returncode = child.wait(timeout=max(0.01, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         return failed(TIMEOUT, f"{name}: not finished in {timeout_s:g} s")
+    return _finished(name, b"".join(parts["stdout"]), b"".join(parts["stderr"]), returncode)
+
+
+def _communicate(child: Any, name: str, deadline: float, timeout_s: float) -> Answer[dict[str, Any]]:
+    """The same on Windows, whose pipes cannot be selected on: the output limit holds only after the end."""
+    import subprocess
+
+    try:
+        stdout, stderr = child.communicate(timeout=max(0.01, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return failed(TIMEOUT, f"{name}: not finished in {timeout_s:g} s")
+    if len(stdout) + len(stderr) > MAX_OUTPUT_BYTES:
+        return failed(TOO_LARGE, f"{name}: more than {MAX_OUTPUT_BYTES >> 20} MiB of output")
+    return _finished(name, stdout, stderr, child.returncode)
+
+
+def _finished(name: str, stdout: bytes, stderr: bytes, returncode: int) -> Answer[dict[str, Any]]:
     if returncode < 0:
         return failed(FAILED, f"{name}: killed by signal {-returncode}")
-    text = {stream: b"".join(found).decode(errors="replace") for stream, found in parts.items()}
+    output = {"stdout": stdout, "stderr": stderr}
+    text = {stream: found.decode(errors="replace") for stream, found in output.items()}
     return Answer({**text, "returncode": returncode})
 
 
@@ -89,15 +118,12 @@ def _end(child: Any) -> None:
     import subprocess
 
     if hasattr(os, "killpg"):
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them have gone
             os.killpg(child.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # all of them have gone
     elif child.poll() is None:
         child.kill()
     child.stdout.close()
     child.stderr.close()
-    try:
+    # In the kernel, waiting for a dead GPU, not even SIGKILL ends it, and nobody may wait for it.
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(timeout=1.0)
-    except subprocess.TimeoutExpired:
-        pass  # in the kernel, waiting for a dead GPU: not even SIGKILL ends it, and nobody may wait for it

@@ -39,7 +39,7 @@ class Files:
     def listdir(self, path: str) -> Answer[list[str]]:
         """Sorted names."""
         try:
-            names = sorted(os.listdir(self._inside(path)))
+            names = sorted(plain_text(name) for name in os.listdir(self._inside(path)))
         except (OSError, ValueError) as error:
             return _failure(path, error)
         if len(names) > MAX_NAMES:
@@ -50,7 +50,7 @@ class Files:
         """The link's target as written."""
         try:
             parent, name = os.path.split(path.rstrip("/"))
-            return Answer(os.readlink(os.path.join(self._inside(parent), name)))
+            return Answer(plain_text(os.readlink(os.path.join(self._inside(parent), name))))
         except (OSError, ValueError) as error:
             return _failure(path, error)
 
@@ -74,10 +74,10 @@ class Files:
 
 def disk_usage(place: str) -> Answer[dict[str, int]]:
     """Total and free bytes of the file system that `place`, or its nearest existing parent, is on."""
-    path = os.path.abspath(os.path.expanduser(place))
-    while not os.path.isdir(path) and path != os.path.dirname(path):
-        path = os.path.dirname(path)
     try:
+        path = os.path.abspath(os.path.expanduser(place))  # raises in a deleted directory
+        while not os.path.isdir(path) and path != os.path.dirname(path):
+            path = os.path.dirname(path)
         if hasattr(os, "statvfs"):
             found = os.statvfs(path)
             return Answer({
@@ -88,8 +88,13 @@ def disk_usage(place: str) -> Answer[dict[str, int]]:
 
         usage = windows_disk_usage(path)
         return Answer({"total_bytes": usage.total, "free_bytes": usage.free})
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return _failure(place, error)
+
+
+def plain_text(text: str) -> str:
+    """A text of the system with undecodable bytes as U+FFFD; Python's own form of them fits in no JSON."""
+    return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _failure(path: str, error: OSError | ValueError) -> Answer[Any]:

@@ -31,7 +31,8 @@ Section = Literal[
     "file", "dir", "link", "access", "disk", "command", "nvml", "psutil", "cpuinfo", "env", "system", "python"
 ]
 SECTIONS: tuple[Section, ...] = (
-    "file", "dir", "link", "access", "disk", "command", "nvml", "psutil", "cpuinfo", "env", "system", "python",
+    "file", "dir", "link", "access", "disk", "command",
+    "nvml", "psutil", "cpuinfo", "env", "system", "python",
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -88,10 +89,11 @@ class Host:
         found = _mapping(self.ask("disk", place, 2.0))
         if found.value is None:
             return failed(found.error or MALFORMED, found.detail)
-        total, free = found.value.get("total_bytes"), found.value.get("free_bytes")
-        if not _is_count(total) or not _is_count(free):
+        sizes = [found.value.get(name) for name in ("total_bytes", "free_bytes")]
+        counts = [size for size in sizes if type(size) is int and size >= 0]
+        if len(counts) != len(sizes):
             return failed(MALFORMED, f"disk {place}: sizes must be whole numbers")
-        return Answer(DiskUsage(total_bytes=total, free_bytes=free))
+        return Answer(DiskUsage(total_bytes=counts[0], free_bytes=counts[1]))
 
     def run(self, *argv: str, timeout_s: float = 5.0) -> Answer[Output]:
         """What a command prints, without a shell; a non-zero exit is an answer, not an error."""
@@ -116,7 +118,7 @@ class Host:
         return _mapping(self.ask("cpuinfo", "info", 8.0))
 
     def env(self, name: str) -> Answer[str]:
-        """An environment variable; `not_found` when it is not set, an empty text when it is set to nothing."""
+        """An environment variable; `not_found` when it is not set, empty when it is set to nothing."""
         return _typed(self.ask("env", name, 1.0), str)
 
     def system(self, fact: str) -> Answer[Any]:
@@ -131,10 +133,6 @@ class Host:
 def command_key(argv: tuple[str, ...]) -> str:
     """The key of a command: its argument list as a JSON array, which no argument can break."""
     return json.dumps(list(argv), ensure_ascii=False)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _typed(found: Answer[Any], expected: type[T]) -> Answer[T]:

@@ -1,7 +1,7 @@
 """Deadlines for calls that cannot be killed: a native call that hangs is left alone on a daemon thread.
 
-A lane serves one thing that can hang on its own (one GPU, one file system). Once it is stuck, further questions
-to it are answered `timeout` at once, so that a dead device costs its time limit only once.
+A lane serves one thing that can hang on its own (one GPU, one file system). Once it is stuck, further
+questions to it are answered `timeout` at once, so that a dead device costs its time limit only once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from gpucheck.host.answer import TIMEOUT, Answer, failed
+from gpucheck.host.answer import FAILED, TIMEOUT, Answer, failed
 
 Work = Callable[[], Answer[Any]]
 
@@ -27,7 +27,7 @@ class Lane:
         self._lock = threading.Lock()
 
     def call(self, what: str, work: Work, timeout_s: float) -> Answer[Any]:
-        """The answer of `work`, or `timeout`; `work` must turn its own failures into answers."""
+        """The answer of `work`, or `timeout`; `work` should turn its own failures into answers."""
         if self.stuck_on is not None:
             return failed(TIMEOUT, f"{self.name} still hangs on {self.stuck_on}")
         self._start()
@@ -48,7 +48,10 @@ class Lane:
     def _serve(self) -> None:
         while True:
             work, reply = self._tasks.get()
-            reply.put(work())
+            try:
+                reply.put(work())
+            except Exception as error:  # noqa: BLE001 - foreign code; a dead thread would cost every later question
+                reply.put(failed(FAILED, f"{type(error).__name__}: {error}"))
 
 
 class Lanes:

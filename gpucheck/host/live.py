@@ -14,7 +14,7 @@ from gpucheck.host.nvml import Nvml
 
 
 class LiveSource:
-    """Answers from the running machine. Below another root only files can answer; the rest is `other_root`."""
+    """Answers from the running machine. Below another root only files answer; the rest is `other_root`."""
 
     def __init__(self, root: str = "/", nvml: Nvml | None = None) -> None:
         self.files = files.Files(root)
@@ -40,7 +40,9 @@ class LiveSource:
         """What only a running machine knows."""
         if section == "env":
             value = os.environ.get(key)
-            return failed(NOT_FOUND, f"{key} is not set") if value is None else Answer(value)
+            if value is None:
+                return failed(NOT_FOUND, f"{key} is not set")
+            return Answer(files.plain_text(value))
         if section == "command":
             return commands.run(json.loads(key), timeout_s)
         if section == "nvml":

@@ -112,6 +112,8 @@ def _failure(nv: Any, error: Exception) -> Answer[Any]:
     `NVMLError` defines equality without a hash, so it may stand in no set or dictionary; and a wrapper can
     raise much else: ArgumentError, UnicodeDecodeError and TypeError have all been seen.
     """
+    if type(error).__name__ == "NVMLLibraryMismatchError":  # not an NVMLError, though it means just this one
+        return failed("nvml_function_not_found", error)
     code = getattr(error, "value", None)
     if not isinstance(error, getattr(nv, "NVMLError", ())) or not isinstance(code, int):
         return failed(FAILED, f"{type(error).__name__}: {error}")

@@ -13,8 +13,8 @@ FRAMEWORKS = (
     "transformers", "mlx", "triton", "bitsandbytes", "flash-attn", "pynvml", "nvidia-ml-py",
 )  # fmt: skip
 
-# Runs in the inspected interpreter, which may be old: standard library only, and the folder that `-c` puts first
-# on the path must not lend its files to the answer.
+# Runs in the inspected interpreter, which may be old: standard library only, and the folder that `-c` puts
+# first on the path must not lend its files to the answer.
 _SCRIPT = """
 import json, sys
 sys.path = [p for p in sys.path if p]
@@ -33,7 +33,7 @@ print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.pr
 
 
 def installed_frameworks(interpreter: str, timeout_s: float) -> Answer[dict[str, Any]]:
-    """{version, prefix, found: {distribution: [version, folder]}} of another interpreter, from a child process."""
+    """{version, prefix, found: {distribution: [version, folder]}} of another interpreter, from a child."""
     answer = run([interpreter, "-c", _SCRIPT, ",".join(FRAMEWORKS)], timeout_s)
     if answer.value is None:
         return failed(answer.error or MALFORMED, answer.detail)

@@ -2,9 +2,10 @@
 
     {"format": "gpucheck-recording", "format_version": 1,
      "made_by": "gpucheck 0.1.0", "kind": "recorded", "origin": "where it comes from", "redacted": true,
-     "answers": {"file": {"/proc/meminfo": {"value": "MemTotal: …"}, "/proc/nowhere": {"error": "not_found"}}}}
+     "answers": {"file": {"/proc/meminfo": {"value": "MemTotal: …"},
+                          "/proc/nowhere": {"error": "not_found"}}}}
 
-`kind` is "recorded" for a real machine and "synthetic" for one written from facts; `origin` names those facts.
+`kind` is "recorded" for a real machine and "synthetic" for one written from facts, which `origin` names.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class ReplaySource:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
 
-    def answer(self, section: Section, key: str, timeout_s: float) -> Answer[Any]:
+    def answer(self, section: Section, key: str, timeout_s: float) -> Answer[Any]:  # noqa: ARG002
         """See `Source.answer`; the time limit does not matter here."""
         found = self.recording.answers.get(section, {}).get(key)
         return failed(NOT_RECORDED, f"{section} {key}") if found is None else found
@@ -104,7 +105,8 @@ def parse_recording(data: bytes, name: str) -> Recording:
     if recording.format != FORMAT:
         raise RecordingError(f"{name}: not a gpucheck recording (its format is {recording.format[:40]!r})")
     if recording.format_version != FORMAT_VERSION:
-        raise RecordingError(f"{name}: format version {recording.format_version}, this gpucheck reads {FORMAT_VERSION}")
+        found = recording.format_version
+        raise RecordingError(f"{name}: format version {found}, this gpucheck reads {FORMAT_VERSION}")
     return recording
 
 

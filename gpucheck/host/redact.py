@@ -17,10 +17,16 @@ from msgspec.structs import replace
 
 from gpucheck.host.answer import Answer
 
-_UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
+# Kubernetes writes "kubepods-burstable-pod8f3b1c2d_…", whose letter before the digits is itself one.
+_START = r"(?:(?<![0-9A-Fa-f])|(?<=pod))"
+_UUID = re.compile(_START + r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
 # cgroup paths name containers by 64 digits; systemd and Kubernetes write a UUID with underscores
-_LONG_HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9A-Za-z])|"
-                       r"(?<![0-9A-Fa-f])[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}(?![0-9A-Fa-f])")  # fmt: skip
+_LONG_HEX = re.compile(
+    r"(?:(?<![0-9A-Za-z])|(?<=pod))(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9A-Za-z])|"
+    + _START + r"[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}(?![0-9A-Fa-f])"
+)  # fmt: skip
+# AMD's KFD writes in decimal what ROCR_VISIBLE_DEVICES calls GPU-<16 hexadecimal digits>
+_KFD_ID = re.compile(r"^((?:unique_id|hive_id) )(\d{1,20})$", re.MULTILINE)
 _DEVICE_PREFIX = re.compile(r"\b((?:MIG-)?GPU-|MIG-)([0-9A-Fa-f][0-9A-Fa-f-]{1,34})")
 _MAC = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])")
 _SERIAL = re.compile(
@@ -31,6 +37,13 @@ _SERIAL = re.compile(
 _PROCESS = re.compile(r"(<process_name>)([^<]*)(</process_name>)")
 _HOME = re.compile(r"((?:/home|/Users|[A-Za-z]:\\Users)[/\\])([^/\\\s:\"']+)")
 _NOT_SERIALS = frozenset({"n/a", "[n/a]", "0", "unknown", "[not supported]"})
+# A user called "dev" must not turn /dev/shm into a path that a replay never asks for.
+_NOT_NAMES = frozenset({
+    "root", "user", "host", "localhost", "home", "nvidia", "cuda", "python", "cache", "local",
+    "bin", "dev", "etc", "lib", "opt", "proc", "run", "sys", "tmp", "usr", "var", "shm",
+    "bus", "class", "cgroup", "cpu", "devices", "driver", "memory", "module", "node", "pci", "system",
+    "huggingface",
+})  # fmt: skip
 
 
 class Redactor:
@@ -38,18 +51,16 @@ class Redactor:
 
     def __init__(self, user: str = "", host_name: str = "", key: bytes | None = None) -> None:
         self._key = key or secrets.token_bytes(16)
-        names = {name for name in (user, host_name, host_name.partition(".")[0]) if len(name) > 2}  # noqa: PLR2004
-        names -= {"root", "user", "host", "localhost", "home", "nvidia", "cuda", "python", "cache", "local"}
+        names = {name for name in (user, host_name, host_name.partition(".")[0]) if len(name) > 2}
+        names -= _NOT_NAMES
         self._names = re.compile(
             r"(?<![0-9A-Za-z])(?:" + "|".join(re.escape(name) for name in sorted(names)) + r")(?![0-9A-Za-z])"
         ) if names else None  # fmt: skip
 
     def answer(self, section: str, key: str, answer: Answer[Any]) -> tuple[str, Answer[Any]]:
         """One question and its answer, masked alike."""
-        return (
-            self._key_text(section, key),
-            replace(answer, value=self._value(section, answer.value), detail=self._key_text(section, answer.detail)),
-        )
+        value, detail = self._value(section, answer.value), self._key_text(section, answer.detail)
+        return self._key_text(section, key), replace(answer, value=value, detail=detail)
 
     def text(self, text: str) -> str:
         """Masked identifiers in any text."""
@@ -58,7 +69,8 @@ class Redactor:
         text = _DEVICE_PREFIX.sub(self._device_prefix, text)
         text = _MAC.sub(lambda found: self._digits(found[0]), text)
         text = _SERIAL.sub(self._serial, text)
-        text = _PROCESS.sub(lambda found: found[1] + os.path.basename(found[2].strip().split(" ")[0]) + found[3], text)
+        text = _KFD_ID.sub(self._kfd_id, text)
+        text = _PROCESS.sub(_program_only, text)
         return _HOME.sub(r"\g<1>user", text)
 
     def _key_text(self, section: str, text: str) -> str:
@@ -80,7 +92,12 @@ class Redactor:
 
     def _device_prefix(self, found: re.Match[str]) -> str:
         """A shortened UUID; the full ones have been masked already and are left as they are."""
-        return found[0] if len(found[2]) >= 35 else found[1] + self._digits(found[2])  # noqa: PLR2004
+        return found[0] if len(found[2]) >= 35 else found[1] + self._digits(found[2])
+
+    def _kfd_id(self, found: re.Match[str]) -> str:
+        """A decimal id masked as its 16 hexadecimal digits are; 0 says that there is none."""
+        number = int(found[2])
+        return found[1] + (str(int(self._digits(f"{number:016x}"), 16)) if number else found[2])
 
     def _serial(self, found: re.Match[str]) -> str:
         lead, serial = (found[1], found[2]) if found[1] is not None else (found[3], found[4])
@@ -124,6 +141,11 @@ def names_here() -> tuple[str, str]:
 
     try:
         user = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no environment variable and no such uid: a container's odd user
+    except (OSError, KeyError, ImportError):  # no such variable and no such uid, in a container
         user = ""
     return user, platform.node()
+
+
+def _program_only(found: re.Match[str]) -> str:
+    """A process's name without its folder and its arguments."""
+    return found[1] + os.path.basename(found[2].strip().split(" ")[0]) + found[3]

@@ -17,7 +17,7 @@ from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import Basis, GpuReading, Memory
 
 VENDOR_IDS = {"NVIDIA": "10de", "AMD": "1002", "Intel": "8086", "Apple": "106b"}
-_CONTEXT_BYTES = 512 << 20  # driver reserve and one context of a card that nobody has asked (estimates: 0.4-0.6 GiB)
+_RESERVE_BYTES = 512 << 20  # what the driver keeps of an idle card: 0.4 to 0.6 GiB by NVML's second memory structure
 _RATES = {"fp64": "fp64_tflops", "fp32": "fp32_tflops", "tf32": "tf32_tflops", "fp16": "fp16_tflops",
           "bf16": "bf16_tflops", "fp8": "fp8_tflops", "fp4": "fp4_tflops", "int8": "int8_tops"}  # fmt: skip
 
@@ -110,13 +110,13 @@ def put_card(figures: Figures, card: Card) -> None:
 
 
 def idle_usable_bytes(total_bytes: int, card: Card, nominal: bool) -> int:
-    """What one process gets of an idle discrete card that cannot be asked: total less a context.
+    """What one process gets of an idle discrete card that cannot be asked: total less the driver's reserve.
 
     A data-centre card with GDDR memory keeps its ECC codes in it: one sixteenth, unless `total_bytes` is what
     the driver reports (T4: 15,360 of 16,384 MiB).
     """
     inline_ecc = nominal and card.segment == "datacenter" and (card.memory_type or "").startswith("GDDR")
-    return max(0, (total_bytes * 15 // 16 if inline_ecc else total_bytes) - _CONTEXT_BYTES)
+    return max(0, (total_bytes * 15 // 16 if inline_ecc else total_bytes) - _RESERVE_BYTES)
 
 
 def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
@@ -251,7 +251,7 @@ def _kind(reading: GpuReading, card: Card | None) -> Kind:
     arch = derive.architecture(reading.compute_capability)
     if reading.vendor == "Apple" or (card and card.segment in {"soc", "embedded"}) or (arch and arch.unified_memory):
         return "unified"
-    if card and card.shares_memory and card.vendor == "NVIDIA":
+    if card and card.shares_memory and card.segment != "apu":
         return "unified"
     return "integrated" if reading.integrated or (card and card.shares_memory) else "discrete"
 

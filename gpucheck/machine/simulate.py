@@ -29,7 +29,7 @@ def simulate_machine(spec: str, ram_bytes: int | None = None, cpu_cores: int | N
     if len(choices) > MAX_GPUS:
         raise UsageError(f"{len(choices)} GPUs: at most {MAX_GPUS} can be simulated")
     issues = Issues()
-    gpus = tuple(_gpu(choice, index, ram_bytes, issues) for index, choice in enumerate(choices))
+    gpus = tuple(simulated_gpu(choice, index, ram_bytes, issues) for index, choice in enumerate(choices))
     shared = [gpu.memory.total_bytes for gpu in gpus if gpu.memory.kind == "shared"]
     memory_bytes = ram_bytes if ram_bytes is not None else next((size for size in shared if size), None)
     apple = all(gpu.vendor == "Apple" for gpu in gpus)
@@ -58,7 +58,8 @@ def _part(text: str) -> list[Choice]:
     return [card_named(name.strip())] * count
 
 
-def _gpu(choice: Choice, index: int, ram_bytes: int | None, issues: Issues) -> Gpu:
+def simulated_gpu(choice: Choice, index: int, ram_bytes: int | None, issues: Issues) -> Gpu:
+    """The card of a choice under a number, idle and with its driver; what the catalogue lacks is noted."""
     card = choice.card
     figures = Figures()
     put_card(figures, card)
@@ -120,7 +121,7 @@ def _shared_usable_bytes(card: Card, total_bytes: int) -> int:
 def _kind(card: Card) -> str:
     if not card.shares_memory:
         return "discrete"
-    return "integrated" if card.segment == "apu" else "unified"
+    return "integrated" if card.segment == "apu" else "unified"  # GB10, Jetson, Apple silicon, MI300A
 
 
 def _memory(total_bytes: int | None) -> Memory:

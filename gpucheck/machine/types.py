@@ -38,7 +38,7 @@ class MachineCategory(Struct, frozen=True):
 
 
 class GpuMemory(Struct, frozen=True):
-    """Device memory. `usable_bytes` is what one process can get now: free, less what its context takes."""
+    """Device memory. `usable_bytes` is what one process can get now, its context included."""
 
     total_bytes: int | None = None
     free_bytes: int | None = None

@@ -52,11 +52,11 @@ def _measured() -> tuple[Quantization, ...]:
     )
 
 
-# Bits of Llama-3.1-8B from the table of the quantizing tool of llama.cpp. Only that model is known for these
-# types: the spread is assumed to be that of Q4_K_M, a little wider; below 3 bits wider still
-# (Kimi-Linear-48B's IQ2_M has 2.57).
-_OF_LLAMA_8B = {
-    "Q5_K_S": 5.57, "IQ4_NL": 4.68, "Q4_K_S": 4.67, "Q3_K_L": 4.30, "Q3_K_M": 4.00, "IQ3_M": 3.76,
+# Bits of Llama-3.1-8B from the table of llama.cpp's quantizing tool; Q3_K_M is from a file of
+# Nemotron-Ultra-253B. One model is known for each of these types: the spread is assumed to be that of Q4_K_M,
+# a little wider; below 3 bits wider still (IQ2_M of Kimi-Linear-48B has 2.57).
+_OF_ONE_MODEL = {
+    "Q5_K_S": 5.57, "IQ4_NL": 4.68, "Q4_K_S": 4.67, "Q3_K_L": 4.30, "Q3_K_M": 3.92, "IQ3_M": 3.76,
     "IQ3_S": 3.66, "Q3_K_S": 3.64, "IQ3_XS": 3.50, "IQ3_XXS": 3.25, "Q2_K": 3.16, "Q2_K_S": 2.97,
     "IQ2_M": 2.93, "IQ2_S": 2.74, "IQ2_XS": 2.59, "IQ2_XXS": 2.38, "IQ1_M": 2.15, "IQ1_S": 2.00,
 }  # fmt: skip
@@ -70,7 +70,7 @@ def _tabulated(name: str, bits: float) -> Quantization:
 
 QUANTIZATIONS: tuple[Quantization, ...] = tuple(
     sorted(
-        (*_measured(), *(_tabulated(name, bits) for name, bits in _OF_LLAMA_8B.items())),
+        (*_measured(), *(_tabulated(name, bits) for name, bits in _OF_ONE_MODEL.items())),
         key=lambda quantization: -quantization.bits,
     )
 )

@@ -55,8 +55,8 @@ def _unknown(name: str) -> UsageError | UnknownNameError:
     if _TYPO.fullmatch(name):
         return UsageError(f"{_shown(name)} has no unit: write {name}b for {name} billion parameters")
     candidates = tuple(found for found in dict.fromkeys(_SIZE_INSIDE.findall(name)) if parse_size(found))
-    if not candidates and (number := _TYPO.search(name)) and float(number[1]):
-        candidates = tuple(sorted(_USUAL, key=lambda usual: abs(float(usual[:-1]) - float(number[1])))[:2])
+    if not candidates and (number := _TYPO.match(name)) and parse_size(f"{number[1]}b"):
+        candidates = (f"{number[1]}b",)  # "7bn": a slip in the unit
     candidates = candidates or _USUAL
     return UnknownNameError(
         f"gpucheck does not know a model named {_shown(name)}; give its size, such as {candidates[0]}",

@@ -1,4 +1,4 @@
-"""Control groups: the memory and CPU time that the kernel grants this process, in cgroup v1, v2 and both at once.
+"""Control groups: the memory and CPU time that the kernel grants this process, in cgroup v1, v2 or both.
 
 A limit binds everything below it, so the tightest one between the process's own group and the top counts:
 reading only `/sys/fs/cgroup/memory.max` misses it under `docker run --cgroupns host` (preflight #226), and
@@ -15,8 +15,8 @@ from gpucheck.host.answer import MALFORMED
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues, whole_number
 
-# The file systems' usual places. /proc/self/mountinfo would name them exactly, but it also lists every network
-# server and disk of the machine, which do not belong in a recording.
+# The file systems' usual places. /proc/self/mountinfo would name them exactly, but it also lists every
+# network server and disk of the machine, which do not belong in a recording.
 MOUNT = "/sys/fs/cgroup"
 MOUNTS_V1 = {"memory": (f"{MOUNT}/memory",), "cpu": (f"{MOUNT}/cpu", f"{MOUNT}/cpu,cpuacct")}
 NO_LIMIT = 1 << 60  # v1 writes "no limit" as 9223372036854771712, the largest whole page below 2^63
@@ -86,8 +86,8 @@ def cpu_quota(host: Host, issues: Issues) -> CpuQuota | None:
         if text is None:
             continue
         if old:
-            period = f"{folder}/cpu.cfs_period_us"
-            text = f"{text.strip()} {issues.value(period, host.read(period)) or ''}"
+            period = issues.value(f"{folder}/cpu.cfs_period_us", host.read(f"{folder}/cpu.cfs_period_us"))
+            text = text.strip() + " " + (period or "")
         if text.split()[:1] in (["max"], ["-1"]):
             continue
         cores = parse_quota(text)
@@ -99,7 +99,7 @@ def cpu_quota(host: Host, issues: Issues) -> CpuQuota | None:
 
 
 def parse_quota(text: str) -> float | None:
-    """Cores in "200000 100000", microseconds of CPU time and of wall time; the second one defaults to 100000."""
+    """Cores in "200000 100000": microseconds of CPU time and of wall time, by default 100000."""
     parts = text.split()
     quota = whole_number(parts[0]) if parts else None
     period = whole_number(parts[1]) if len(parts) > 1 else DEFAULT_PERIOD_US
@@ -113,9 +113,9 @@ def _own_paths(host: Host, issues: Issues) -> dict[str, str]:
 def _levels(host: Host, paths: dict[str, str], controller: str, name: str) -> list[str]:
     """Folders from the process's own group to the top that may hold `name`.
 
-    A container sees its own group as the top of the mount while `/proc/self/cgroup` may still give the path on
-    the host (host cgroup namespace), or one like `/../../system.slice` (a process moved in from outside). So
-    where nothing of the path is visible, its ends are tried: `/docker/8f…/init.scope` may be `/init.scope`.
+    A container sees its own group as the top of the mount while `/proc/self/cgroup` may still give the path
+    on the host (host cgroup namespace), or one like `/../../system.slice` (a process moved in from outside).
+    So where nothing of the path is visible, its ends are tried: `/docker/8f…/a.scope` may be `/a.scope`.
     """
     if controller in paths:
         mounts = MOUNTS_V1[controller]
@@ -145,7 +145,8 @@ def _used_bytes(host: Host, issues: Issues, folder: str, old: bool) -> int | Non
     if used is None:
         return None
     cache = "total_inactive_file" if old else "inactive_file"
-    for line in (issues.value(f"{folder}/memory.stat", host.read(f"{folder}/memory.stat")) or "").splitlines():
+    stat = f"{folder}/memory.stat"
+    for line in (issues.value(stat, host.read(stat)) or "").splitlines():
         key, _, value = line.partition(" ")
         if key == cache:
             return max(0, used - (whole_number(value) or 0))

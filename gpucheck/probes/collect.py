@@ -46,4 +46,4 @@ def whole_number(text: Any) -> int | None:
     if not isinstance(text, str):
         return None
     text = text.strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None  # noqa: PLR2004
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None

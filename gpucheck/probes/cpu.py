@@ -30,14 +30,15 @@ class _Brand(Struct, frozen=True):
 
 
 def probe_cpu(host: Host) -> Found[Cpu]:
-    """The processor from `/proc` and `/sys`, then sysctl, then psutil, then py-cpuinfo, which takes a second."""
+    """The processor by `/proc` and `/sys`, then sysctl and psutil, then py-cpuinfo, which takes a second."""
     issues = Issues()
     text = issues.value(CPUINFO, host.read(CPUINFO)) or ""
     info = parse_cpuinfo(text)
     brand = _linux_brand(host, info) if text else _darwin_brand(host) or _py_cpuinfo_brand(host, issues)
     online = online_cpus(host, issues)
     logical = len(online) or info.processors or _count(host, issues, "cpu_count_logical")
-    physical = len(info.cores) or physical_cores(host, issues, online) or _count(host, issues, "cpu_count_physical")
+    physical = len(info.cores) or physical_cores(host, issues, online)
+    physical = physical or _count(host, issues, "cpu_count_physical")
     caches = cache_bytes(host, issues, online)
     usable, reason = _usable(host, issues, logical)
     for what, value in (("name", brand.name), ("number of cores", logical)):

@@ -10,8 +10,8 @@ from gpucheck.probes.collect import Issues, whole_number
 CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 MAX_CPUS = 8192
-# Every distinct cache costs two reads of about 20 µs. A package with more of one level than this repeats itself:
-# the packages with unlike cores (performance and efficiency ones) have a few dozen at most.
+# Every distinct cache costs two reads of about 20 µs. A package with more of one level than this repeats
+# itself: packages with unlike cores (performance and efficiency ones) have a few dozen at most.
 MAX_CACHES_READ = 48
 
 
@@ -42,7 +42,7 @@ def cpu_list(host: Host, issues: Issues, path: str) -> list[int] | None:
 
 
 def online_cpus(host: Host, issues: Issues) -> list[int]:
-    """Numbers of the CPUs that are online; empty when unknown. Containers without lxcfs show the machine's."""
+    """Numbers of the CPUs online, empty when unknown; a container without lxcfs shows the machine's."""
     return cpu_list(host, issues, f"{CPUS}/online") or []
 
 
@@ -65,7 +65,7 @@ def physical_cores(host: Host, issues: Issues, online: list[int]) -> int | None:
 
 
 def numa_nodes(host: Host, issues: Issues) -> int | None:
-    """NUMA nodes that have CPUs. A GH200 lists nine, eight of which stand for slices of its GPU (xpu-perf #129)."""
+    """NUMA nodes that have CPUs: one on a GH200, whose other eight are slices of its GPU (xpu-perf #129)."""
     found = cpu_list(host, issues, f"{NODES}/has_cpu") or cpu_list(host, issues, f"{NODES}/online")
     return len(found) if found else None
 

@@ -20,7 +20,7 @@ State = Literal[
     "wrong_driver",  # nouveau or vfio-pci holds it
     "driver_mismatch",  # kernel module and library are of different versions
     "no_permission",
-    "unreachable",  # driver and card are there, but its interface does not answer (a container without --gpus)
+    "unreachable",  # driver and card are there, but its interface is silent (a container without --gpus)
     "unknown",
 ]
 
@@ -34,7 +34,7 @@ class ProbeIssue(Struct, frozen=True, order=True):
 
 
 class Platform(Struct, frozen=True):
-    """The operating system around the process. None under `container` and `virtual_machine` means none found."""
+    """The operating system around the process. No `container` or `virtual_machine`: no sign of one was found."""
 
     os: str | None = None  # linux, darwin, windows
     distribution: str | None = None  # "Debian GNU/Linux 12 (bookworm)"

@@ -52,7 +52,7 @@ CONTAINERS = (
     ("podman", re.compile(r"/libpod-[0-9a-f]{12,}|/libpod_parent")),
     ("docker", re.compile(r"/docker/[0-9a-f]{12,}|/docker-[0-9a-f]{12,}\.scope")),
     ("lxc", re.compile(r"/lxc/|/lxc\.payload")),
-    ("containerd", re.compile(r"/cri-containerd-[0-9a-f]{12,}|/containerd/[0-9a-f]{12,}|:cri-containerd:[0-9a-f]{12,}")),
+    ("containerd", re.compile(r"[/:]cri-containerd[-:][0-9a-f]{12,}|/containerd/[0-9a-f]{12,}")),
 )
 
 
@@ -65,7 +65,8 @@ def probe_platform(host: Host) -> Found[Platform]:
     system = SYSTEMS.get(_text(uname, "system") or "") or _linux_by_its_files(host)
     if system is None:
         issues.add(NOT_FOUND, "uname", "no source tells the operating system")
-    release = (host.read(OSRELEASE).value or "").strip() or _text(uname, "release") or _kernel_of_version(host)
+    release = (host.read(OSRELEASE).value or "").strip() or None
+    release = release or _text(uname, "release") or _kernel_of_version(host)
     wsl = system == "linux" and "microsoft" in (release or "").lower()
     machine = (_text(uname, "machine") or "").lower() or None
     return Found(
@@ -118,7 +119,7 @@ def _text(found: dict[str, Any], name: str) -> str | None:
 
 
 def _linux_by_its_files(host: Host) -> str | None:
-    """The word linux where a copied tree or an old recording holds a Linux `/proc`, whatever else is unknown."""
+    """The word linux where a copied tree or a recording holds a Linux `/proc`, whatever else is unknown."""
     evidence = (OSRELEASE, "/proc/version", "/proc/meminfo")
     return "linux" if any(host.read(path).value for path in evidence) else None
 

@@ -11,7 +11,7 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - asked for its size; nothing is writte
 
 
 def probe_storage(host: Host) -> Found[tuple[Place, ...]]:
-    """Places with their file system's size; places that a copied tree or a recording cannot tell are left out."""
+    """Places with their file system's size; what a copied tree or a recording cannot tell is left out."""
     issues = Issues()
     wanted = [("models", models_place(host)), ("current directory", ".")]
     # `disk` answers for the nearest parent, so a machine without /dev/shm must be told apart first

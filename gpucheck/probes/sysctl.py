@@ -12,7 +12,8 @@ OPTIONAL = {
     "hw.optional.neon": "asimd", "hw.optional.AdvSIMD": "asimd", "hw.optional.arm.AdvSIMD": "asimd",
     "hw.optional.neon_fp16": "asimdhp", "hw.optional.arm.FEAT_FP16": "asimdhp",
     "hw.optional.arm.FEAT_DotProd": "asimddp", "hw.optional.arm.FEAT_I8MM": "i8mm",
-    "hw.optional.arm.FEAT_BF16": "bf16", "hw.optional.arm.FEAT_SME": "sme", "hw.optional.arm.FEAT_SME2": "sme2",
+    "hw.optional.arm.FEAT_BF16": "bf16", "hw.optional.arm.FEAT_SME": "sme",
+    "hw.optional.arm.FEAT_SME2": "sme2",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from gpucheck.assess.catalogue import CardEntry
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.fit import FitAnswer
 from gpucheck.machine.types import Machine, MachineCategory
@@ -46,27 +47,6 @@ class FitReport(Struct, frozen=True, kw_only=True):
     machine: Machine
     category: MachineCategory
     fit: tuple[FitAnswer, ...]
-
-
-class CardEntry(Struct, frozen=True, kw_only=True):
-    """One card of the catalogue with its category. Absent figures are null: nobody reliable states them."""
-
-    id: str
-    name: str
-    vendor: str
-    segment: str
-    architecture: str
-    compute_capability: str | None
-    gfx_target: str | None
-    memory_gib: tuple[float, ...]
-    memory_type: str | None
-    bandwidth_bytes_per_s: int | None
-    matrix_cores: int | None
-    category: str
-    basis: str
-    reasons: tuple[str, ...]
-    confidence: str
-    source: str
 
 
 class CatalogueReport(Struct, frozen=True, kw_only=True):

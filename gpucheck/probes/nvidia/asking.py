@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpucheck.host.answer import FAILED, MALFORMED, NOT_FOUND, TIMEOUT
+from gpucheck.host.answer import MALFORMED, NOT_FOUND, TIMEOUT
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import State
@@ -70,12 +70,10 @@ class Asker:
         if error is not None:
             self.failed(field, error, detail, needed=needed, device=device)
             return None
-        if kind is int and value in NOT_AVAILABLE:
-            value = None
-        elif not _fits(value, kind):
+        if not _fits(value, kind):
             self.failed(field, MALFORMED, f"{value!r:.60} is no {kind.__name__}", needed=True, device=device)
             return None
-        if value is None or value == "":
+        if value == "" or (kind is int and value in NOT_AVAILABLE):
             if needed:
                 self.failed(field, "missing", "no value", needed=True, device=device)
             return None
@@ -86,9 +84,6 @@ class Asker:
         if code in {"nvml_reset_required", "not_recorded", "other_root"}:
             return  # the state says it once; nobody asked; nobody could
         if code in SILENT | {NOT_FOUND} and not needed:
-            return
-        # Wrapper of an old library: its function is missing, which nvidia-ml-py says in its own way.
-        if code == FAILED and detail.startswith("NVMLLibraryMismatchError") and not needed:
             return
         self.issues.add(code, SOURCE, f"{device or self.name} {field}: {detail}")
 
@@ -109,5 +104,5 @@ class Asker:
 def _fits(value: Any, kind: type) -> bool:
     """Whether a value, perhaps of a hand-edited recording, is of its type; counts are not negative."""
     if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
     return isinstance(value, kind)

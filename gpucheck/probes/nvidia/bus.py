@@ -30,7 +30,7 @@ class Card(Struct, frozen=True):
 
     @property
     def driver(self) -> str | None:
-        """The bound kernel driver. The module's own list counts where the bus is hidden (gVisor does that)."""
+        """The bound kernel driver; a card that only the module lists is bound to it."""
         return self.pci.driver if self.pci is not None else MODULE
 
 
@@ -57,7 +57,9 @@ def merge_cards(pci: Iterable[PciDevice], kernel: Mapping[str, KernelCard]) -> l
     return [Card(address=one, pci=devices.get(one), kernel=kernel.get(one)) for one in addresses]
 
 
-def join_bus(host: Host, readings: Sequence[GpuReading], cards: Sequence[Card], talk: Interface) -> list[GpuReading]:
+def join_bus(
+    host: Host, readings: Sequence[GpuReading], cards: Sequence[Card], talk: Interface
+) -> list[GpuReading]:
     """One reading per card, and those of the driver that are on no visible bus (WSL2, Jetson), in order."""
     left = {card.address: card for card in cards}
     joined = []
@@ -120,27 +122,25 @@ def _standing(host: Host, card: Card, talk: Interface, *, known: bool, listed: b
     if card.kernel is not None and card.kernel.excluded:
         return "unreachable", "excluded in the driver's options (GPU Excluded: Yes)"
     if talk.mismatch:
-        return "driver_mismatch", f"kernel module {talk.module_version or '?'} and library differ: {talk.detail}"
+        module = talk.module_version or "of unknown version"
+        return "driver_mismatch", f"the library does not fit the kernel module {module}: {talk.detail}"
     if talk.error in {NOT_RECORDED, OTHER_ROOT}:
         return "unknown", "bound to nvidia; nobody could ask the driver"
     if talk.error in {"nvml_no_permission", NO_PERMISSION}:
         return "no_permission", f"NVML: {talk.detail}"
-    node = CONTROL if not known or card.kernel is None or card.kernel.minor is None else _node(card.kernel.minor)
+    minor = card.kernel.minor if known and card.kernel is not None else None
+    node = CONTROL if minor is None else f"/dev/nvidia{minor}"
     allowed = host.may("rw", node)
     if allowed.value is False:
         return "no_permission", f"{node} may not be opened"
     if not known:
         missing = f"; there is no {node}" if allowed.error == NOT_FOUND else ""
-        return "unreachable", f"bound to nvidia, but NVML does not name it: {talk.detail or 'no device'}{missing}"
+        return "unreachable", f"bound to nvidia, but NVML does not answer: {talk.detail or 'no GPU'}{missing}"
     if allowed.error == NOT_FOUND and node != CONTROL:
         return "unreachable", f"bound to nvidia, but there is no {node}: not given to this container"
     if listed and card.kernel is None:
-        return "unreachable", f"bound to nvidia, but not in {CARDS}: not given to this container, or it failed to start"
-    return "lost", "bound to nvidia, but NVML names only other GPUs: it may have fallen off the bus"
-
-
-def _node(minor: int) -> str:
-    return f"/dev/nvidia{minor}"
+        return "unreachable", f"bound to nvidia, but not in {CARDS}: not started or not given to us"
+    return "lost", "bound to nvidia, but the driver names only other GPUs: it may have fallen off the bus"
 
 
 def _order(address: str) -> tuple[int, str]:

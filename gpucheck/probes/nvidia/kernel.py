@@ -70,7 +70,7 @@ def read_cards(host: Host, issues: Issues) -> dict[str, KernelCard]:
 
 
 def parse_card(address: str, text: str) -> KernelCard:
-    """One card's `information`: lines such as "Model: \t\t NVIDIA GeForce RTX 3090"."""
+    """One card's `information`: lines of a name, a colon, tabs and a value."""
     facts: Mapping[str, str] = {
         key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())
     }

@@ -70,7 +70,8 @@ def _driver(nvml: NvmlLog, smi: Smi, kernel: Kernel, issues: Issues) -> NvidiaDr
     if version is None and library is None and kernel.open_module is None:
         return None
     if version is not None and kernel.version is not None and version != kernel.version:
-        issues.add("versions_differ", source or "", f"the driver is {version}, {kernel.source} says {kernel.version}")
+        detail = f"the driver is {version}, but {kernel.source} says {kernel.version}"
+        issues.add("versions_differ", source or "", detail)
     if version is not None and library is not None and same_release(version, library):
         library = None
     return NvidiaDriver(

@@ -48,8 +48,8 @@ FIELDS = (
     Field("virtualization", "VirtualizationMode", int, words.VIRTUALIZATION.get),
 )
 POSITIVE = frozenset({
-    "shader_cores", "memory_bus_bits", "memory_clock_max_mhz", "sm_clock_max_mhz", "pcie_generation", "pcie_width",
-    "pcie_max_generation", "pcie_max_width", "power_limit_w", "power_default_limit_w",
+    "shader_cores", "memory_bus_bits", "memory_clock_max_mhz", "sm_clock_max_mhz", "pcie_generation",
+    "pcie_width", "pcie_max_generation", "pcie_max_width", "power_limit_w", "power_default_limit_w",
 })  # fmt: skip
 
 

@@ -54,7 +54,8 @@ def _memory(gpu: Asker, device: str) -> Mapping[str, Any]:
 
 
 def _derived(attributes: Mapping[str, Any], card_bytes: int | None) -> str | None:
-    compute, whole = _count(attributes, "computeInstanceSliceCount"), _count(attributes, "gpuInstanceSliceCount")
+    compute = _count(attributes, "computeInstanceSliceCount")
+    whole = _count(attributes, "gpuInstanceSliceCount")
     return words.profile_of(compute or 0, whole or 0, _count(attributes, "memorySizeMB") or 0, card_bytes)
 
 

@@ -107,7 +107,7 @@ def _peers(gpu: Asker, others: Sequence[Asker]) -> None:
 
 
 def _pair(gpu: Asker, other: Asker, question: str) -> int | None:
-    """The status of one pair. An error says nothing of the first GPU's state: the other may be the lost one."""
+    """The status of one pair; an error is not the first GPU's own, for the other may be the lost one."""
     gpu.asking = f"{gpu.name}-{other.name} {question}"
     answer = gpu.host.nvml(f"{gpu.name}-{other.name}", question)
     if answer.error == TIMEOUT:

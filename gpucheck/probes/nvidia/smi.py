@@ -70,14 +70,14 @@ class Runner:
         self.printed.append(text)
         if output.returncode != 0 and not refused(output):
             # Also a good log may come with one: 14 tells that an infoROM is corrupted.
-            lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("<", "\t"))]
+            lines = [line for line in text.splitlines() if line.strip() and line[:1] not in {"<", "\t"}]
             said = lines[0] if lines else "it printed nothing"
             self.issues.add("exit_status", f"{PLAIN} {name}", f"exit status {output.returncode}: {said}")
         return output
 
 
 def read_smi(host: Host, issues: Issues) -> Smi:
-    """Everything that nvidia-smi says: the XML, completed by the query, which alone has compute capability."""
+    """Everything that nvidia-smi says: the XML, and the query, which alone has the compute capability."""
     runner = Runner(host, issues)
     xml = runner.find()
     log = SmiLog()
@@ -141,8 +141,11 @@ def _profiled(gpu: GpuReading, listed: dict[int, Listed], issues: Issues) -> Gpu
     for index in sorted({*known, *listed}):
         device, entry = known.get(index, MigInstance(index=index)), listed.get(index)
         if device.memory_total_bytes is None:
-            issues.add("mig_memory_unknown", PLAIN, f"gpu{gpu.driver_index} MIG device {index}: no memory size")
-        if entry is not None:
+            detail = f"gpu{gpu.driver_index} MIG device {index}: no memory size"
+            issues.add("mig_memory_unknown", PLAIN, detail)
+        if entry is None:
+            issues.add("mig_profile_unknown", PLAIN, f"gpu{gpu.driver_index} MIG device {index}: not in -L")
+        else:
             device = msgspec.structs.replace(device, profile=entry.profile, uuid=entry.uuid)
         devices.append(device)
     return msgspec.structs.replace(gpu, mig_devices=tuple(devices))

@@ -74,7 +74,8 @@ def parse_csv(text: str) -> Found[SmiLog]:
         if len(row) == len(names) and row != [""]:
             found.append(dict(zip(names, row, strict=True)))
         elif any(row):
-            issues.add("malformed", SOURCE, f"a line of {len(row)} values under {len(names)} fields: {','.join(row)}")
+            detail = f"a line of {len(row)} values under {len(names)} fields: {','.join(row)}"
+            issues.add("malformed", SOURCE, detail)
     return Found(_log(found, issues), issues.all())
 
 

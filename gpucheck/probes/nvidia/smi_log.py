@@ -10,6 +10,7 @@ from msgspec import Struct
 from gpucheck.probes.facts import GpuReading
 
 OWN = frozenset({"vendor", "state", "detail", "sources", "driver_index"})
+UNKNOWN = (None, ())
 
 
 class SmiLog(Struct, frozen=True):
@@ -22,16 +23,16 @@ class SmiLog(Struct, frozen=True):
 
 def sourced(source: str, facts: dict[str, Any], **own: Any) -> GpuReading:
     """A reading of the facts that are known, each with its source."""
-    known = {fact: value for fact, value in facts.items() if value not in {None, ()}}
+    known = {fact: value for fact, value in facts.items() if value not in UNKNOWN}
     return GpuReading(vendor="NVIDIA", sources=dict.fromkeys(known, source), **own, **known)
 
 
 def complete(reading: GpuReading, other: GpuReading) -> GpuReading:
     """The reading with its gaps filled from another account of the same GPU; the first one's word stands."""
     gaps = {
-        fact: value
+        fact: getattr(other, fact)
         for fact in reading.__struct_fields__
-        if fact not in OWN and getattr(reading, fact) in {None, ()} and (value := getattr(other, fact)) not in {None, ()}
+        if fact not in OWN and getattr(reading, fact) in UNKNOWN and getattr(other, fact) not in UNKNOWN
     }
     sources = {fact: other.sources[fact] for fact in gaps if fact in other.sources}
     if reading.state == "ok" and other.state != "ok":

@@ -23,7 +23,7 @@ from gpucheck.probes.nvidia.values import (
 )
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element  # noqa: S405 - a type
+    from xml.etree.ElementTree import Element
 
 SOURCE = "nvidia-smi -q -x"
 MAX_CHARACTERS = 8 << 20
@@ -51,7 +51,7 @@ def parse_xml(text: str) -> Found[SmiLog]:
 
 def _root(text: str, issues: Issues) -> Element | None:
     """The log's element. Warnings before and after it ("WARNING: infoROM is corrupted …") are cut off."""
-    import xml.etree.ElementTree as ET  # noqa: N817, S405 - entity declarations are refused below
+    import xml.etree.ElementTree as ET
 
     start, end = text.find("<?xml"), text.rfind(f"</{ROOT}>")
     start = text.find(f"<{ROOT}") if start < 0 else start
@@ -63,7 +63,7 @@ def _root(text: str, issues: Issues) -> Element | None:
         issues.add("malformed", SOURCE, "the XML is too large or declares entities")
         return None
     try:
-        root = ET.fromstring(text)  # noqa: S314 - see above
+        root = ET.fromstring(text)  # noqa: S314 - entity declarations are refused above
     except ET.ParseError as error:
         issues.add("malformed", SOURCE, f"no well-formed XML: {error}")
         return None
@@ -84,11 +84,11 @@ def _first(element: Element, *paths: str) -> str | None:
 
 def _gpu(element: Element, index: int) -> GpuReading:
     """One GPU; its index is its place, since `minor_number` numbers device nodes."""
-    texts = [element.findtext(path) for path in ("product_name", "fb_memory_usage/total", "uuid", "compute_mode")]
-    state = condition(texts)
+    telling = ("product_name", "fb_memory_usage/total", "uuid", "compute_mode")
+    state = condition(element.findtext(path) for path in telling)
     if element.findtext("gpu_reset_status/reset_required") == "Yes" and state == "ok":
         state = "needs_reset"
-    facts = {**_identity(element), **_memory(element), **_link(element), **_modes(element), **_limits(element)}
+    facts = _identity(element) | _memory(element) | _link(element) | _modes(element) | _limits(element)
     facts["mig_devices"] = tuple(_mig(device) for device in element.findall("mig_devices/mig_device"))
     detail = {"lost": "nvidia-smi: GPU is lost", "needs_reset": "nvidia-smi: GPU requires reset"}.get(state)
     return sourced(SOURCE, facts, state=state, detail=detail, driver_index=index)

@@ -1,4 +1,4 @@
-"""Values as NVIDIA's tools print them: units, absent values in a dozen spellings, PCI addresses, hex words."""
+"""Values as NVIDIA's tools print them: units, a dozen spellings of absence, PCI addresses, hex words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){1,3}", re.ASCII)
 def told(text: str | None) -> str | None:
     """The value in a text, or None where the tool only excuses itself.
 
-    In CSV every value in brackets is an excuse: "[N/A]", "[Unknown Error]", "[GPU is lost]". Driver 610 writes
+    In CSV a value in brackets is an excuse: "[N/A]", "[Unknown Error]", "[GPU is lost]". Driver 610 writes
     "610.57.04 [Deprecated; will be removed in CUDA 14.0. …]" (sgl #27487): the note is no part of the value.
     """
     value = (text or "").split("[Deprecated", 1)[0].strip()

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 
 BRANDS: Mapping[int, str] = {
-    1: "Quadro", 2: "Tesla", 3: "NVS", 4: "GRID", 5: "GeForce", 6: "TITAN", 7: "NVIDIA vApps", 8: "NVIDIA VPC",
-    9: "NVIDIA VCS", 10: "NVIDIA VWS", 11: "NVIDIA Cloud Gaming", 12: "Quadro RTX", 13: "NVIDIA RTX",
-    14: "NVIDIA", 15: "GeForce RTX", 16: "TITAN RTX",
+    1: "Quadro", 2: "Tesla", 3: "NVS", 4: "GRID", 5: "GeForce", 6: "TITAN", 7: "NVIDIA vApps",
+    8: "NVIDIA VPC", 9: "NVIDIA VCS", 10: "NVIDIA VWS", 11: "NVIDIA Cloud Gaming", 12: "Quadro RTX",
+    13: "NVIDIA RTX", 14: "NVIDIA", 15: "GeForce RTX", 16: "TITAN RTX",
 }  # fmt: skip
 
 ARCHITECTURES: Mapping[int, str] = {
@@ -17,7 +17,9 @@ ARCHITECTURES: Mapping[int, str] = {
     10: "Blackwell", 13: "Rubin",
 }  # fmt: skip
 
-COMPUTE_MODES: Mapping[int, str] = {0: "default", 1: "exclusive_thread", 2: "prohibited", 3: "exclusive_process"}
+COMPUTE_MODES: Mapping[int, str] = {
+    0: "default", 1: "exclusive_thread", 2: "prohibited", 3: "exclusive_process",
+}  # fmt: skip
 
 VIRTUALIZATION: Mapping[int, str] = {1: "passthrough", 2: "vgpu", 3: "host_vgpu", 4: "host_vsga"}
 
@@ -46,7 +48,7 @@ def throttle_reasons(mask: int) -> tuple[str, ...]:
 
 
 def cuda_version(number: int) -> str | None:
-    """ "12.8" of 12080; None of 0, which NVML gives when it does not know."""
+    """The version "12.8" of 12080; None of 0, which NVML gives when it does not know."""
     return f"{number // 1000}.{number % 1000 // 10}" if number >= 1000 else None
 
 
@@ -71,7 +73,7 @@ def same_release(module: str, library: str) -> bool:
 
 
 def profile_in_name(name: str | None) -> str | None:
-    """ "3g.20gb" of "NVIDIA A100-SXM4-40GB MIG 3g.20gb"; early drivers leave it out of the name."""
+    """The profile "3g.20gb" of "NVIDIA A100-SXM4-40GB MIG 3g.20gb"; not every driver's name has it."""
     found = _PROFILE.search(name or "")
     return found[1] if found is not None else None
 

@@ -1,0 +1,89 @@
+"""Printing documents and errors in the chosen format, to the terminal or a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gpucheck import __version__
+
+if TYPE_CHECKING:
+    from gpucheck.errors import GpucheckError
+    from gpucheck.report.document import Document, Tool
+
+
+def tool() -> Tool:
+    """What wrote the document."""
+    from gpucheck.report.document import Tool
+
+    return Tool(name="gpucheck", version=__version__)
+
+
+def show(document: Document, format_: str | None, as_json: bool, output: str | None, verbose: bool) -> None:
+    """Print a document.
+
+    Raises:
+        UsageError: two formats are asked for, or the output file cannot be written.
+    """
+    from gpucheck.errors import UsageError
+
+    if as_json and format_ not in {None, "json"}:
+        raise UsageError(f"--json and --format {format_}: one format at a time")
+    if as_json or format_ == "json":
+        from gpucheck.report.document import to_json
+
+        text = to_json(document)
+    else:
+        text = _text(document, verbose, to_file=output is not None)
+    if output is None:
+        click.echo(text, nl=False, color=True)  # rich has decided about colour already
+        return
+    try:
+        with open(output, "w", encoding="utf-8") as handle:
+            handle.write(text)
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror or error}") from None
+
+
+def _text(document: Document, verbose: bool, *, to_file: bool) -> str:
+    """The text form, rendered for the stream it goes to."""
+    import io
+    import sys
+
+    from rich.console import Console
+
+    from gpucheck.report.text import print_document
+
+    if to_file:
+        console = Console(file=io.StringIO(), width=100, color_system=None)
+    else:
+        console = Console(file=sys.stdout, soft_wrap=False)
+    with console.capture() as capture:
+        print_document(document, console, verbose)
+    return capture.get()
+
+
+def fail_for(error: GpucheckError, arguments: list[str]) -> None:
+    """Print one of gpucheck's own errors, its candidates with it."""
+    candidates = tuple(getattr(error, "candidates", ()))
+    fail(_code(error), str(error), arguments, candidates)
+
+
+def fail(code: str, message: str, arguments: list[str], candidates: tuple[str, ...] = ()) -> None:
+    """One clear line on stderr, candidates below it; with `--json` an error document on stdout too."""
+    line = " ".join(message.split())
+    click.echo("gpucheck: " + "".join(char if char.isprintable() else "?" for char in line), err=True)
+    for candidate in candidates:
+        click.echo(f"  {candidate}", err=True)
+    if "--json" in arguments or ("--format" in arguments and "json" in arguments) or "--format=json" in arguments:
+        from gpucheck.report.document import ErrorDetail, ErrorReport, to_json
+
+        detail = ErrorDetail(code=code, message=line, candidates=candidates)
+        click.echo(to_json(ErrorReport(tool=tool(), error=detail)), nl=False)
+
+
+def _code(error: GpucheckError) -> str:
+    """"ambiguous_name" for AmbiguousNameError."""
+    words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type(error).__name__)
+    return words.strip("_").removesuffix("_error")

@@ -1,0 +1,78 @@
+"""What fits, as a table of sizes and precisions, or one block for each model that was asked for."""
+
+from __future__ import annotations
+
+from gpucheck.assess.fit import FitAnswer
+from gpucheck.report.page import Cell, Page
+from gpucheck.units import format_bytes
+
+SYMBOLS = {"yes": "✓", "tight": "±", "partial": "◐", "no": "✗", "unknown": "?"}
+_STYLES = {"yes": "green", "tight": "green", "partial": "yellow", "no": "red", "unknown": "yellow"}
+_BITS = {"bf16": "16-bit", "Q8_0": "8-bit", "Q4_K_M": "4-bit"}
+_AT = 13
+
+
+def show_table(page: Page, answers: tuple[FitAnswer, ...], *, gpu: bool) -> None:
+    """Sizes down, precisions across; the memory that each needs, and whether that is there."""
+    first = answers[0]
+    page.row("What fits", f"{first.engine}, {first.context:,} tokens of context, one user", _AT, label_style="bold")
+    quants = list(dict.fromkeys(answer.quant for answer in answers))
+    page.cells([Cell("", 6), *(Cell(f"  {_BITS.get(quant, quant)}", 12) for quant in quants)])
+    sizes = list(dict.fromkeys(answer.model for answer in answers))
+    by_place = {(answer.model, answer.quant): answer for answer in answers}
+    for size in sizes:
+        cells = [Cell(size.upper(), 4, right=True), Cell("", 2)]
+        for quant in quants:
+            answer = by_place[size, quant]
+            cells.append(Cell(f"{SYMBOLS[answer.fits]} ", 2, _STYLES[answer.fits]))
+            cells.append(Cell(_need(answer), 10))
+        page.cells(cells)
+    page.paragraph(_legend(answers, gpu), "dim", 2)
+    page.paragraph("A bare size has no exact shape: these are middles of a range. -v shows the ranges.", "dim", 2)
+
+
+def show_ranges(page: Page, answers: tuple[FitAnswer, ...]) -> None:
+    """One line for each cell of the table, with the range and the reasons."""
+    for answer in answers:
+        low, high = format_bytes(answer.memory.low_bytes), format_bytes(answer.memory.high_bytes)
+        page.row(f"{answer.model}@{answer.quant}", f"{low} to {high}; {'; '.join(answer.reasons)}", 20, 2)
+
+
+def show_answer(page: Page, answer: FitAnswer) -> None:
+    """One model: the verdict, its memory part by part, where it goes and why."""
+    page.blank()
+    memory = answer.memory
+    page.row(
+        SYMBOLS[answer.fits], f"{answer.model} @ {answer.quant}: {answer.verdict}", 4, 2, "bold", _STYLES[answer.fits]
+    )
+    page.row("needs", f"{format_bytes(memory.total_bytes)}, between {format_bytes(memory.low_bytes)} and"
+             f" {format_bytes(memory.high_bytes)}", _AT, 4)  # fmt: skip
+    parts = {
+        "weights": memory.weights_bytes,
+        "KV cache": memory.kv_cache_bytes,
+        "compute": memory.compute_bytes,
+        "overhead": memory.overhead_bytes,
+    }
+    page.row("made of", ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items()), _AT, 4)
+    available = "unknown" if memory.available_bytes is None else format_bytes(memory.available_bytes)
+    page.row("available", available, _AT, 4)
+    for reason in answer.reasons:
+        page.row("because", reason, _AT, 4)
+    page.row("assuming", "; ".join(answer.assumptions), _AT, 4, "dim")
+
+
+def _need(answer: FitAnswer) -> str:
+    return format_bytes(answer.memory.total_bytes)
+
+
+def _legend(answers: tuple[FitAnswer, ...], gpu: bool) -> str:
+    """The symbols that this table uses, and no others."""
+    words = {
+        "yes": "on the GPU" if gpu else "fits",
+        "tight": "tight",
+        "partial": "partly or wholly on the CPU",
+        "no": "does not fit",
+        "unknown": "cannot be told",
+    }
+    used = {answer.fits for answer in answers}
+    return "   ".join(f"{SYMBOLS[fits]} {word}" for fits, word in words.items() if fits in used)
