@@ -29,11 +29,11 @@ class LiveSource:
             return self.files.listdir(key)
         if section == "link":
             return self.files.readlink(key)
-        if section == "access":
-            mode, _, path = key.partition(" ")
-            return self.files.may(mode, path)
         if self.files.root != "/":
             return failed(OTHER_ROOT, f"a copied tree cannot answer {section} {key}")
+        if section == "access":  # the permissions of a copy are those of whoever made it
+            mode, _, path = key.partition(" ")
+            return self.files.may(mode, path)
         return self._running(section, key, timeout_s)
 
     def _running(self, section: Section, key: str, timeout_s: float) -> Answer[Any]:

@@ -31,7 +31,7 @@ def probe_amd(host: Host, pci: tuple[PciDevice, ...]) -> Found[tuple[GpuReading,
 
 
 def probe_amd_driver(host: Host) -> Found[OtherDriver | None]:
-    """The kernel driver where it is loaded; only AMD's own package gives it a version, the kernel's has none."""
+    """The kernel driver where it is loaded; only AMD's own package has a version, the kernel's own has none."""
     issues = Issues()
     if issues.value(MODULE, host.listdir(MODULE)) is None:
         return Found(None, issues.all())

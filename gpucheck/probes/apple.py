@@ -36,7 +36,7 @@ def metal_version(host: Host) -> str | None:
     if not is_darwin(host):
         return None
     for chip in _displays(host, Issues()):
-        # "spdisplays_metal3"; before macOS 13 the key was spdisplays_metal and its value "spdisplays_supported"
+        # "spdisplays_metal3"; before macOS 13 another key said only that Metal is supported
         found = re.fullmatch(r"spdisplays_metal(\d+)", str(chip.get("spdisplays_mtlgpufamilysupport", "")))
         if found is not None:
             return f"Metal {found[1]}"

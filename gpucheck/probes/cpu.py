@@ -10,12 +10,14 @@ from gpucheck.host.answer import NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.cgroup import cpu_quota
 from gpucheck.probes.collect import Found, Issues, whole_number
-from gpucheck.probes.cpu_info import FEATURES, VENDORS, CpuInfo, arch_of, arm_name, parse_cpuinfo
+from gpucheck.probes.cpu_info import VENDORS, CpuInfo, ai_features, arch_of, arm_name, parse_cpuinfo
 from gpucheck.probes.cpu_topology import cache_bytes, numa_nodes, online_cpus, physical_cores
 from gpucheck.probes.facts import Cpu
 from gpucheck.probes.sysctl import darwin_features, sysctls
 
 CPUINFO = "/proc/cpuinfo"
+# What every processor has; some have no third cache level, and some kernels no NUMA.
+EXPECTED = ("name", "vendor", "arch", "physical_cores", "logical_cores", "usable_cores", "l2_cache_bytes")
 MODELS = ("/proc/device-tree/model", "/sys/firmware/devicetree/base/model")
 
 
@@ -41,25 +43,23 @@ def probe_cpu(host: Host) -> Found[Cpu]:
     physical = physical or _count(host, issues, "cpu_count_physical")
     caches = cache_bytes(host, issues, online)
     usable, reason = _usable(host, issues, logical)
-    for what, value in (("name", brand.name), ("number of cores", logical)):
-        if value is None:
-            issues.add(NOT_FOUND, "cpu", f"no source tells the {what}")
-    return Found(
-        Cpu(
-            name=brand.name,
-            vendor=brand.vendor,
-            arch=_arch(host, text),
-            physical_cores=physical,
-            logical_cores=logical,
-            usable_cores=usable,
-            usable_cores_reason=reason,
-            features=tuple(name for name in FEATURES if name in (brand.features or ())),
-            l2_cache_bytes=caches.get(2, brand.l2_cache_bytes),
-            l3_cache_bytes=caches.get(3, brand.l3_cache_bytes),
-            numa_nodes=numa_nodes(host, issues),
-        ),
-        issues.all(),
+    cpu = Cpu(
+        name=brand.name,
+        vendor=brand.vendor,
+        arch=_arch(host, text),
+        physical_cores=physical,
+        logical_cores=logical,
+        usable_cores=usable,
+        usable_cores_reason=reason,
+        features=ai_features(brand.features or frozenset()),
+        l2_cache_bytes=caches.get(2, brand.l2_cache_bytes),
+        l3_cache_bytes=caches.get(3, brand.l3_cache_bytes),
+        numa_nodes=numa_nodes(host, issues),
     )
+    for field in EXPECTED:
+        if getattr(cpu, field) is None:
+            issues.add(NOT_FOUND, f"cpu.{field}", "no source tells it")
+    return Found(cpu, issues.all())
 
 
 def usable_cores(

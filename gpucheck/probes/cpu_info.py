@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-FEATURES = (
+from gpucheck.probes.collect import whole_number
+
+# The flags that decide how fast quantised and half-precision products run, as the kernel spells them.
+X86_FEATURES = (
     "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx_vnni_int8", "avx512f", "avx512bw", "avx512vl",
     "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16",
-    "asimd", "asimdhp", "asimddp", "sve", "sve2", "i8mm", "bf16", "sme", "sme2",
 )  # fmt: skip
-"""The flags that decide how fast quantised and half-precision products run, as the kernel spells them."""
+ARM_FEATURES = ("asimd", "asimdhp", "asimddp", "sve", "sve2", "i8mm", "bf16", "sme", "sme2")
 
 VENDORS = {
     "GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon", "CentaurHauls": "Zhaoxin",
@@ -74,10 +76,15 @@ def parse_cpuinfo(text: str) -> CpuInfo:
         name=_model_name(first),
         vendor=VENDORS.get(vendor, vendor) if vendor else (IMPLEMENTERS.get(implementer) if parts else None),
         flags=None if flags is None else frozenset(flags.split()),
-        processors=processors,
+        processors=processors or whole_number(first.get("# processors")) or 0,  # s390
         cores=frozenset(cores),
         parts=tuple(parts),
     )
+
+
+def ai_features(flags: frozenset[str]) -> tuple[str, ...]:
+    """The flags that matter to AI. "sme" is matrix arithmetic on ARM, and memory encryption on a Ryzen."""
+    return tuple(name for name in (ARM_FEATURES if "asimd" in flags else X86_FEATURES) if name in flags)
 
 
 def arm_name(parts: tuple[tuple[int, int], ...]) -> str | None:

@@ -34,7 +34,7 @@ class ProbeIssue(Struct, frozen=True, order=True):
 
 
 class Platform(Struct, frozen=True):
-    """The operating system around the process. No `container` or `virtual_machine`: no sign of one was found."""
+    """The operating system around the process. No `container` or `virtual_machine`: no sign of any."""
 
     os: str | None = None  # linux, darwin, windows
     distribution: str | None = None  # "Debian GNU/Linux 12 (bookworm)"

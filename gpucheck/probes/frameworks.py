@@ -30,7 +30,7 @@ class Package(Struct, frozen=True):
 
 
 def probe_frameworks(host: Host, interpreter: str | None) -> Found[tuple[Framework, ...]]:
-    """Frameworks of the given interpreter, else of the active environment (virtual or conda), else our own."""
+    """Frameworks of the given interpreter, else of the active virtual or conda environment, else our own."""
     issues = Issues()
     prefix, version = _chosen(host, interpreter)
     packages = None if prefix is None else _packages(host, issues, prefix, version)

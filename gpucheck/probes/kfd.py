@@ -46,20 +46,24 @@ def gfx_target(version: int) -> str:
 
 
 def kfd_address(domain: int, location_id: int) -> str:
-    """The PCI address in a node's properties: the location is bus, device and function in 16 bits."""
+    """The PCI address in a node's properties: bus, device and function in 16 bits.
+
+    Kernels put the number of a partition into the function's three bits, or above the sixteen.
+    """
     return f"{domain:04x}:{location_id >> 8 & 0xFF:02x}:{location_id >> 3 & 0x1F:02x}.{location_id & 7}"
 
 
 def kfd_nodes(host: Host, issues: Issues) -> tuple[KfdNode, ...]:
     """The GPU nodes in their own order; a machine without the driver has none."""
     numbers = (whole_number(name) for name in issues.value(NODES, host.listdir(NODES)) or ())
-    found: list[KfdNode] = []
+    found: dict[tuple[int, int], KfdNode] = {}
     for number in sorted(number for number in numbers if number is not None):
         path = f"{NODES}/{number}/properties"
         facts = parse_properties(issues.value(path, host.read(path)) or "")
-        if facts.get("simd_count") and facts.get("location_id") is not None:
-            found.append(_node(host, issues, f"{NODES}/{number}", facts, len(found)))
-    return tuple(found)
+        place = facts.get("domain", 0), facts.get("location_id", -1)
+        if facts.get("simd_count") and place[1] >= 0 and place not in found:
+            found[place] = _node(host, issues, f"{NODES}/{number}", facts, len(found))
+    return tuple(found.values())
 
 
 def by_card(nodes: Iterable[KfdNode], addresses: frozenset[str]) -> dict[str, tuple[KfdNode, ...]]:

@@ -26,8 +26,9 @@ def probe_memory(host: Host) -> Found[Memory]:
     if swap_total is None:
         asked = _counts(host, issues, "swap_memory")
         swap_total, swap_free = asked.get("total"), asked.get("free")
-    if total is None:
-        issues.add(NOT_FOUND, MEMINFO, "no source tells the size of the memory")
+    for what, value in (("total", total), ("available", available)):
+        if value is None:
+            issues.add(NOT_FOUND, f"memory.{what}_bytes", "no source tells it")
     limits = memory_limits(host, issues, total)
     tightest = min(limits, key=lambda limit: limit.limit_bytes, default=None)
     return Found(

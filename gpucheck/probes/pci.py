@@ -46,7 +46,7 @@ def probe_pci(host: Host) -> Found[tuple[PciDevice, ...]]:
 def parse_lspci(text: str) -> tuple[PciDevice, ...]:
     """Devices in the lines of `lspci -nn`, which leaves out a domain of 0000 unless `-D` is given.
 
-    `01:00.0 VGA compatible controller [0300]: NVIDIA Corporation AD102 [GeForce RTX 4090] [10de:2684] (rev a1)`
+    `01:00.0 VGA compatible controller [0300]: NVIDIA Corporation AD102 [GeForce RTX 4090] [10de:2684]`
     """
     found = []
     for line in text.splitlines():

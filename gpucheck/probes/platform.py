@@ -63,24 +63,23 @@ def probe_platform(host: Host) -> Found[Platform]:
     uname = uname if isinstance(uname, dict) else {}
     cpuinfo = host.read("/proc/cpuinfo").value or ""
     system = SYSTEMS.get(_text(uname, "system") or "") or _linux_by_its_files(host)
-    if system is None:
-        issues.add(NOT_FOUND, "uname", "no source tells the operating system")
     release = (host.read(OSRELEASE).value or "").strip() or None
     release = release or _text(uname, "release") or _kernel_of_version(host)
     wsl = system == "linux" and "microsoft" in (release or "").lower()
     machine = (_text(uname, "machine") or "").lower() or None
-    return Found(
-        Platform(
-            os=system,
-            distribution=_distribution(host, issues, system, release),
-            kernel=release,
-            arch=ARCHES.get(machine or "", machine) or arch_of(cpuinfo),
-            container=_container(host) if system == "linux" else None,
-            virtual_machine=_virtual_machine(host, issues, system, wsl, cpuinfo),
-            wsl=wsl,
-        ),
-        issues.all(),
+    platform = Platform(
+        os=system,
+        distribution=_distribution(host, issues, system, release),
+        kernel=release,
+        arch=ARCHES.get(machine or "", machine) or arch_of(cpuinfo),
+        container=_container(host) if system == "linux" else None,
+        virtual_machine=_virtual_machine(host, issues, system, wsl, cpuinfo),
+        wsl=wsl,
     )
+    for field in ("os", "distribution", "kernel", "arch"):
+        if getattr(platform, field) is None:
+            issues.add(NOT_FOUND, f"platform.{field}", "no source tells it")
+    return Found(platform, issues.all())
 
 
 def parse_os_release(text: str) -> str | None:

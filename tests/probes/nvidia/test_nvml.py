@@ -170,12 +170,15 @@ def test_one_lost_gpu_does_not_hide_the_other_seven() -> None:
 
 
 def test_a_hanging_gpu_costs_its_time_limit_once() -> None:
-    """Of eight GPUs one hangs on a field: the others are whole, and it keeps what it had answered."""
+    """Of eight GPUs one hangs on a field: the others are whole, it keeps its answers, a replay says the same."""
     fake = FakeNvml(*(rtx_4090(index) for index in range(8)))
     fake.hang.add(("nvmlDeviceGetArchitecture", 5))
+    asked = host(nvml=True, lanes=True)
     started = time.monotonic()
-    found = probe(fake, lanes=True)
+    with loaded(fake):
+        found = probe_nvidia(asked, ())
     assert time.monotonic() - started < 3.5
+    assert probe_nvidia(host(others=asked.answers), ()) == found
     assert [gpu.architecture for gpu in found.facts.gpus] == ["Ada"] * 5 + [None] + ["Ada"] * 2
     assert found.facts.gpus[5].memory_total_bytes == 24 * GIB
     assert [issue.code for issue in found.issues] == ["timeout"]
