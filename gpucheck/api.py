@@ -12,13 +12,13 @@ from gpucheck.assess.category import categorise
 from gpucheck.assess.findings import Finding, find_problems
 from gpucheck.assess.fit import FitAnswer, default_fits, fit_size
 from gpucheck.errors import UsageError
-from gpucheck.host.recording import Recording, ReplaySource, make_recording, read_recording
 from gpucheck.machine.types import Machine
 from gpucheck.models.reference import ModelReference, parse_reference
 from gpucheck.units import parse_bytes
 
 if TYPE_CHECKING:
     from gpucheck.host.host import Host
+    from gpucheck.host.recording import Recording
 
 ROOT_VARIABLE = "GPUCHECK_ROOT"
 
@@ -40,12 +40,15 @@ def load(path: str | os.PathLike[str], python: str | None = None) -> Machine:
     Raises:
         RecordingError: the file cannot be read or is not a recording.
     """
+    from gpucheck.host.recording import read_recording
+
     return replay(read_recording(path), python)
 
 
 def replay(recording: Recording, python: str | None = None) -> Machine:
     """The machine of a recording that has been read already."""
     from gpucheck.host.host import Host
+    from gpucheck.host.recording import ReplaySource
     from gpucheck.machine.inspect import inspect_host
 
     return categorise(inspect_host(Host(ReplaySource(recording), "recording"), python))
@@ -71,6 +74,7 @@ def simulate(spec: str, ram: str | int | None = None, cpu_cores: int | None = No
 def record(origin: str = "", *, redact: bool = True) -> Recording:
     """A recording of this machine: everything that a report asks for, and what a newer gpucheck may ask."""
     from gpucheck import __version__
+    from gpucheck.host.recording import make_recording
     from gpucheck.host.redact import Redactor, names_here
     from gpucheck.machine.evidence import ask_everything
     from gpucheck.machine.inspect import inspect_host

@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from gpucheck.assess.category import gpu_category
+from gpucheck.assess.entry import CardEntry
 from gpucheck.catalog.cards import Card, all_cards
 from gpucheck.catalog.find import Choice, cards_matching
 from gpucheck.machine.simulate import simulated_gpu
 from gpucheck.probes.collect import Issues
-
-
-class CardEntry(Struct, frozen=True, kw_only=True):
-    """One card of the catalogue with its category. Absent figures are null: no source that we trust states them."""
-
-    id: str
-    name: str
-    vendor: str
-    segment: str
-    architecture: str
-    compute_capability: str | None
-    gfx_target: str | None
-    memory_gib: tuple[float, ...]
-    memory_type: str | None
-    bandwidth_bytes_per_s: int | None
-    shader_cores: int | None
-    matrix_cores: int | None
-    tdp_w: float | None
-    release_year: int | None
-    category: str
-    basis: str
-    reasons: tuple[str, ...]
-    confidence: str
-    source: str
 
 
 def card_entries(query: str = "") -> tuple[CardEntry, ...]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gpucheck.assess.words import matrix_term, nominal_gb, rate, shader_term, tera
+from gpucheck.assess.words import matrix_term, nominal_gb, nominal_gib, shader_term
 from gpucheck.catalog.cards import all_cards
 from gpucheck.machine.types import Category, CategoryName, Gpu, Machine, MachineCategory
+from gpucheck.units import format_flops, format_rate
 
 BEST_FOR: dict[CategoryName, str] = {
     "High-end": "training large language models, high-performance computing, large-scale inference",
@@ -37,9 +38,6 @@ _DOCUMENT: dict[str, CategoryName] = {
 }
 # From the best to the least: the machine is as good as its best card.
 _RANK: tuple[CategoryName, ...] = ("High-end", "Mid-range", "Consumer", "Budget", "Integrated", "CPU only")
-
-_GIB = 1 << 30
-_NOMINAL = 0.925  # drivers report up to 7 % less than the size a card is sold as
 
 
 def categorise(machine: Machine) -> Machine:
@@ -125,7 +123,7 @@ def _rule(gpu: Gpu) -> tuple[CategoryName, str]:
         return "Integrated", "its memory is the machine's own, shared with the CPU"
     if gpu.segment in {"consumer", "laptop"}:
         return "Consumer", "made for gaming and desktops" if gpu.segment == "consumer" else "made for laptops"
-    gib = _nominal_gib(gpu)
+    gib = nominal_gib(gpu.memory.total_bytes or 0)
     gbs = (gpu.bandwidth_bytes_per_s or 0) / 1e9
     matrix = _has_matrix_units(gpu)
     if matrix and gib >= 40 and gbs >= 1400:  # noqa: PLR2004
@@ -168,10 +166,6 @@ def _has_matrix_units(gpu: Gpu) -> bool:
     return (gpu.architecture or "").startswith("Gaudi") or (major.isdecimal() and int(major) >= 8)  # noqa: PLR2004
 
 
-def _nominal_gib(gpu: Gpu) -> float:
-    return (gpu.memory.total_bytes or 0) / _GIB / _NOMINAL
-
-
 def _factors(gpu: Gpu) -> tuple[str, ...]:
     """The document's four factors, each in one phrase, as far as known."""
     factors = []
@@ -186,7 +180,7 @@ def _factors(gpu: Gpu) -> tuple[str, ...]:
     if gpu.memory.total_bytes is not None:
         memory.append(nominal_gb(gpu.memory.total_bytes))
     if gpu.bandwidth_bytes_per_s is not None:
-        memory.append(rate(gpu.bandwidth_bytes_per_s))
+        memory.append(format_rate(gpu.bandwidth_bytes_per_s))
     if memory:
         factors.append(f"memory: {' at '.join(memory)}")
     cache = [f"{size / (1 << 20):g} MiB {level}" for size, level in (
@@ -195,7 +189,7 @@ def _factors(gpu: Gpu) -> tuple[str, ...]:
         factors.append(f"cache: {' and '.join(cache)}")
     peak = gpu.flops.fp16 or gpu.flops.bf16
     if peak is not None:
-        factors.append(f"FLOPS: {tera(peak)} TFLOPS dense in 16 bits")
+        factors.append(f"FLOPS: {format_flops(peak)}FLOPS dense in 16 bits")
     elif gpu.flops.fp32 is not None:
-        factors.append(f"FLOPS: {tera(gpu.flops.fp32)} TFLOPS in fp32")
+        factors.append(f"FLOPS: {format_flops(gpu.flops.fp32)}FLOPS in fp32")
     return tuple(factors)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpucheck.probes.facts import Vendor
 
@@ -67,6 +68,7 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
     release_year: int | None = None
     pci_device_ids: tuple[str, ...] = ()
     units_per_board: int | None = None
+    seen_as: int = 1  # devices that a driver makes of one: an MI250 shows as two with half of everything each
     document: str | None = None  # the source document's name for this card, if it is in its table
 
     @property
@@ -80,11 +82,12 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
         Drivers report up to 7 % less than the nominal size (inline ECC takes a sixteenth: a T4's 16 GiB are
         15,360 MiB), and never clearly more.
         """
+        total = total_bytes * self.seen_as
         for index, reported in enumerate(self.reported_mib):
-            if abs(total_bytes / (reported << 20) - 1) <= 0.02:  # noqa: PLR2004
+            if abs(total / (reported << 20) - 1) <= 0.02:  # noqa: PLR2004
                 return index
         for index, nominal in enumerate(self.vram_gib):
-            if 0.925 <= total_bytes / (nominal * (1 << 30)) <= 1.02:  # noqa: PLR2004
+            if 0.925 <= total / (nominal * (1 << 30)) <= 1.02:  # noqa: PLR2004
                 return index
         return None
 
@@ -93,6 +96,23 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
         if size_index < len(self.reported_mib):
             return self.reported_mib[size_index] << 20
         return int(self.vram_gib[size_index] * (1 << 30))
+
+
+def as_seen(card: Card) -> Card:
+    """The card as one of the devices that a driver makes of it: half an MI250."""
+    if card.seen_as == 1:
+        return card
+    whole = {name: getattr(card, name) for name in (*_SHARED_OUT, *_COUNTED_OUT)}
+    parts: dict[str, Any] = {name: value / card.seen_as for name, value in whole.items() if value is not None}
+    parts.update({name: int(parts[name]) for name in _COUNTED_OUT if name in parts})
+    return replace(card, vram_gib=tuple(size / card.seen_as for size in card.vram_gib), **parts)
+
+
+_COUNTED_OUT = ("memory_bus_bits", "sm_cu_count", "shader_cores", "matrix_cores")
+_SHARED_OUT = (
+    "bandwidth_gbs", "l2_cache_mib", "fp64_tflops", "fp32_tflops", "tf32_tflops", "fp16_tflops",
+    "fp16_fp16acc_tflops", "bf16_tflops", "fp8_tflops", "fp4_tflops", "int8_tops",
+)  # fmt: skip
 
 
 @cache

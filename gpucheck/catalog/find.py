@@ -61,14 +61,17 @@ def near_names(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(by_key[key] for key in close))[:5]
 
 
-def identify(vendor: str, name: str | None, pci_device_id: str | None, total_bytes: int | None) -> Choice | None:
+def identify(
+    vendor: str, name: str | None, pci_device_id: str | None, total_bytes: int | None, units: int | None = None
+) -> Choice | None:
     """The catalogue card of a detected GPU, or None. A wrong guess is worse than no data.
 
     Exact tokens of a driver's name and a matching memory size, then the PCI id and a matching size. Where the
     size is not known, only a name or id that belongs to one card counts. A name with a size that no card of that
-    name has (an RTX 4090 rebuilt with 48 GB, an RTX 3080 of 20 GB) is no card of ours.
+    name has (an RTX 4090 rebuilt with 48 GB, an RTX 3080 of 20 GB) is no card of ours. `units` are the SMs or
+    CUs that the driver counts: they tell an MI250 from an MI250X, which share a PCI id.
     """
-    cards = [card for card in all_cards() if card.vendor == vendor]
+    cards = [card for card in all_cards() if card.vendor == vendor and _has_units(card, units)]
     if name is not None:
         wanted = tokens(name)
         named = [card for card in cards if any(tokens(known) == wanted for known in _names(card))]
@@ -78,6 +81,10 @@ def identify(vendor: str, name: str | None, pci_device_id: str | None, total_byt
     if pci_device_id is not None:
         return _only([card for card in cards if pci_device_id in card.pci_device_ids], total_bytes)
     return None
+
+
+def _has_units(card: Card, units: int | None) -> bool:
+    return units is None or card.sm_cu_count is None or card.sm_cu_count == units * card.seen_as
 
 
 def _only(cards: list[Card], total_bytes: int | None) -> Choice | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpucheck.catalog import derive
-from gpucheck.catalog.cards import Card, pci_names
+from gpucheck.catalog.cards import Card, as_seen, pci_names
 from gpucheck.catalog.find import Choice, identify
 from gpucheck.catalog.segment import segment_of
 from gpucheck.machine.types import Flops, Gpu, GpuMemory, Kind, Mig, NvLink, Pcie
@@ -121,9 +121,12 @@ def idle_usable_bytes(total_bytes: int, card: Card, nominal: bool) -> int:
 
 def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
     """The catalogue's card, unless what the driver counts on the board contradicts it."""
-    choice = identify(reading.vendor, reading.name, reading.pci_device_id, reading.memory_total_bytes)
-    if choice is None:
+    found = identify(
+        reading.vendor, reading.name, reading.pci_device_id, reading.memory_total_bytes, reading.multiprocessors
+    )
+    if found is None:
         return None
+    choice = Choice(as_seen(found.card), found.size_index)
     card = choice.card
     pairs = ((reading.shader_cores, card.shader_cores), (reading.compute_capability, card.compute_capability))
     for reported, listed in pairs:

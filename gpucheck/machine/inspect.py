@@ -8,24 +8,19 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from gpucheck.host.host import Host
-from gpucheck.machine.gpus import VENDOR_IDS, build_gpu
 from gpucheck.machine.running import Running
-from gpucheck.machine.slices import build_slice
 from gpucheck.machine.types import DisplayAdapter, Drivers, Gpu, Machine
-from gpucheck.machine.visible import apply_visibility
-from gpucheck.probes.amd import probe_amd
-from gpucheck.probes.apple import probe_apple
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.cpu import probe_cpu
-from gpucheck.probes.facts import Cpu, GpuReading, Limits, Memory, OtherDriver, PciDevice, Platform, Toolkits
+from gpucheck.probes.facts import Cpu, GpuReading, Limits, Memory, PciDevice, Platform, Toolkits
 from gpucheck.probes.frameworks import probe_frameworks
-from gpucheck.probes.intel import probe_intel
 from gpucheck.probes.limits import probe_limits
 from gpucheck.probes.memory import probe_memory
 from gpucheck.probes.nvidia import Nvidia, probe_nvidia
 from gpucheck.probes.pci import probe_pci
 from gpucheck.probes.platform import probe_platform
 from gpucheck.probes.storage import probe_storage
+from gpucheck.probes.sysctl import is_darwin
 from gpucheck.probes.toolkits import probe_toolkits
 from gpucheck.probes.visibility import probe_visibility
 
@@ -66,7 +61,11 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
     readings, drivers = _gpu_readings(host, devices, here)
     host_memory = here.take(memory)
     variables = here.take(visibility)
-    gpus = apply_visibility(_entries(readings, host_memory, here.issues), variables, here.issues)
+    gpus = _entries(readings, host_memory, here.issues)
+    if gpus and variables:
+        from gpucheck.machine.visible import apply_visibility
+
+        gpus = apply_visibility(gpus, variables, here.issues)
     return Machine(
         source=host.kind,
         platform=here.take(platform),
@@ -87,36 +86,39 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
 def _gpu_readings(
     host: Host, devices: tuple[PciDevice, ...], here: _Inspection
 ) -> tuple[list[GpuReading], Drivers]:
-    """All vendors' readings in PCI order, and the kernel drivers."""
-    running_nvidia = Running("nvidia", lambda: probe_nvidia(host, devices), Nvidia(), 30.0)
-    running_amd = Running("amd", lambda: probe_amd(host, devices), (), 8.0)
-    running_intel = Running("intel", lambda: probe_intel(host, devices), (), 8.0)
-    running_apple = Running("apple", lambda: probe_apple(host), (), 12.0)
-    nvidia, amd = here.take(running_nvidia), here.take(running_amd)
-    intel, apple = here.take(running_intel), here.take(running_apple)
-    readings = sorted(
-        [*nvidia.gpus, *amd, *intel, *apple],
-        key=lambda reading: (reading.pci_address is None, reading.pci_address or ""),
-    )
-    drivers = Drivers(
-        nvidia=nvidia.driver,
-        amd=_bound_driver(devices, VENDOR_IDS["AMD"], ("amdgpu", "radeon"), host),
-        intel=_bound_driver(devices, VENDOR_IDS["Intel"], ("xe", "i915"), host),
-    )
-    return readings, drivers
+    """All vendors' readings in PCI order, and the kernel drivers. Probes without a trace of their cards stay home."""
+    nvidia = Running("nvidia", lambda: probe_nvidia(host, devices), Nvidia(), 30.0)
+    others: list[Running[tuple[GpuReading, ...]]] = []
+    drivers = Drivers()
+    vendors = {device.vendor_id for device in devices}
+    if "1002" in vendors or host.listdir("/sys/class/kfd/kfd/topology/nodes").value:
+        from gpucheck.probes.amd import probe_amd, probe_amd_driver
 
+        others.append(Running("amd", lambda: probe_amd(host, devices), (), 8.0))
+        drivers = replace(drivers, amd=here.take(Running("amd driver", lambda: probe_amd_driver(host), None, 3.0)))
+    if vendors & {"8086", "1da3"}:
+        from gpucheck.probes.intel import probe_intel, probe_intel_driver
 
-def _bound_driver(devices: Sequence[PciDevice], vendor: str, names: tuple[str, ...], host: Host) -> OtherDriver | None:
-    """The vendor's kernel driver that holds a card; a version only where it was built apart from the kernel."""
-    for device in devices:
-        if device.vendor_id == vendor and device.driver in names:
-            version = host.read(f"/sys/module/{device.driver}/version").value
-            return OtherDriver(name=device.driver, version=version.strip() if version else None)
-    return None
+        others.append(Running("intel", lambda: probe_intel(host, devices), (), 8.0))
+        driver = here.take(Running("intel driver", lambda: probe_intel_driver(host), None, 3.0))
+        drivers = replace(drivers, intel=driver)
+    if is_darwin(host):
+        from gpucheck.probes.apple import probe_apple
+
+        others.append(Running("apple", lambda: probe_apple(host), (), 12.0))
+    found = here.take(nvidia)
+    readings = [*found.gpus, *(reading for running in others for reading in here.take(running))]
+    readings.sort(key=lambda reading: (reading.pci_address is None, reading.pci_address or ""))
+    return readings, replace(drivers, nvidia=found.driver)
 
 
 def _entries(readings: Sequence[GpuReading], host_memory: Memory, issues: Issues) -> tuple[Gpu, ...]:
     """Every card, each followed by its MIG devices, numbered in that order."""
+    if not readings:
+        return ()  # and the catalogue need not be loaded
+    from gpucheck.machine.gpus import build_gpu
+    from gpucheck.machine.slices import build_slice
+
     gpus: list[Gpu] = []
     cards: list[int] = []
     for reading in readings:

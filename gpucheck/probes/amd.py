@@ -31,7 +31,7 @@ def probe_amd(host: Host, pci: tuple[PciDevice, ...]) -> Found[tuple[GpuReading,
 
 
 def probe_amd_driver(host: Host) -> Found[OtherDriver | None]:
-    """The kernel driver where it is loaded; only AMD's own package has a version, the kernel's own has none."""
+    """The kernel driver where it is loaded; AMD's own package has a version, the kernel's own has none."""
     issues = Issues()
     if issues.value(MODULE, host.listdir(MODULE)) is None:
         return Found(None, issues.all())
@@ -62,6 +62,8 @@ def _reading(
     source = "sysfs" if total is not None else "kfd"
     if total is None:
         total = _sum(node.memory_bytes for node in nodes)
+    if total is None and state == "ok":
+        issues.add(NOT_FOUND, f"{address} memory", "neither sysfs nor KFD tells it")
     # only boards with an FRU chip, which data-centre cards have, know their name
     name = issues.value(f"{folder}/product_name", host.read(f"{folder}/product_name"))
     return GpuReading(

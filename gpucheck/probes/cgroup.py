@@ -127,7 +127,7 @@ def _levels(host: Host, paths: dict[str, str], controller: str, name: str) -> li
     for mount in mounts:
         for start in range(len(parts)):
             folders = [mount + below for below in _upward(parts[start:])]
-            if any(host.read(f"{folder}/{name}").error is None for folder in folders):
+            if not all(host.read(f"{folder}/{name}").absent for folder in folders):
                 return [*folders, mount]
     return list(mounts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpucheck.host.answer import NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.facts import GpuReading, OtherDriver, PciDevice, State
@@ -47,6 +48,9 @@ def parse_bytes(text: str | None) -> int | None:
 def _reading(host: Host, issues: Issues, device: PciDevice) -> GpuReading:
     integrated = device.vendor_id == GRAPHICS and device.address == INTEGRATED
     state, detail = _state(device)
+    memory = None if integrated else _memory_bytes(host, issues, f"{DEVICES}/{device.address}")
+    if memory is None and not integrated and state == "ok":
+        issues.add(NOT_FOUND, f"{device.address} memory", "its driver does not tell it")
     return GpuReading(
         vendor="Intel",
         state=state,
@@ -54,7 +58,7 @@ def _reading(host: Host, issues: Issues, device: PciDevice) -> GpuReading:
         pci_device_id=device.device_id,
         pci_subsystem=device.subsystem,
         integrated=integrated,
-        memory_total_bytes=None if integrated else _memory_bytes(host, issues, f"{DEVICES}/{device.address}"),
+        memory_total_bytes=memory,
         pcie_generation=device.link_generation,
         pcie_width=device.link_width,
         pcie_max_generation=device.link_max_generation,

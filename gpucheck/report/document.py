@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from gpucheck.assess.catalogue import CardEntry
+from gpucheck.assess.entry import CardEntry
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.fit import FitAnswer
 from gpucheck.machine.types import Machine, MachineCategory

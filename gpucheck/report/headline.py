@@ -33,7 +33,7 @@ def cards_in_words(gpus: list[Gpu]) -> str:
     parts = []
     for (name, total), group in groupby(gpus, key=lambda gpu: (gpu.name, gpu.memory.total_bytes)):
         number = len(list(group))
-        size = "" if total is None else f", {nominal_gb(total * number)}"
+        size = "" if total is None else f", {nominal_gb(total, number)}"
         parts.append(f"{f'{number} ×' if number > 1 else 'one'} {name or 'GPU without a name'}{size}")
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 

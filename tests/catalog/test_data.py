@@ -43,6 +43,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "tdp_w": (5, 1400),
     "release_year": (2012, 2026),
     "units_per_board": (2, 4),
+    "seen_as": (2, 2),
 }
 FLAGS = {"memory_shared"}
 KNOWN = TEXT | LISTS | FLAGS | RANGES.keys()

@@ -14,7 +14,7 @@ from tests.probes.nvidia.fake_nvml import FakeNvml, a100, loaded, mig_slice, rtx
 
 
 def ask(fake: FakeNvml, *keys: str) -> list[Any]:
-    """The answers of one session with this library."""
+    """The answers that this library gives."""
     with loaded(fake):
         nvml = Nvml(pynvml=pynvml)
         return [nvml.answer(key) for key in keys]
@@ -23,7 +23,11 @@ def ask(fake: FakeNvml, *keys: str) -> list[Any]:
 def test_facts_are_plain_data() -> None:
     """Texts, numbers, lists and objects that JSON can keep."""
     name, memory, capability, driver = ask(
-        FakeNvml(rtx_4090()), "gpu0/Name", "gpu0/MemoryInfo_v2", "gpu0/CudaComputeCapability", "system/DriverVersion"
+        FakeNvml(rtx_4090()),
+        "gpu0/Name",
+        "gpu0/MemoryInfo_v2",
+        "gpu0/CudaComputeCapability",
+        "system/DriverVersion",
     )
     assert name.value == "NVIDIA GeForce RTX 4090"
     assert memory.value["total"] == 24 << 30
@@ -32,7 +36,8 @@ def test_facts_are_plain_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "name"), [(3, "nvml_not_supported"), (15, "nvml_gpu_is_lost"), (999, "nvml_unknown"), (4242, "nvml_4242")]
+    ("code", "name"),
+    [(3, "nvml_not_supported"), (15, "nvml_gpu_is_lost"), (999, "nvml_unknown"), (4242, "nvml_4242")],
 )
 def test_errors_have_their_own_names(code: int, name: str) -> None:
     """Also a code that nvidia-ml-py has no name for, and whose text the library does not know."""
@@ -57,7 +62,9 @@ def test_an_unversioned_function_of_an_old_library_is_function_not_found() -> No
     assert ask(fake, "gpu0/RunningProcesses")[0].error == "nvml_function_not_found"
 
 
-@pytest.mark.parametrize("key", ["", "gpu0", "gpu0/Nothing", "gpux/Name", "gpu0-gpu1/Nothing", "gpu0-x-y/P2PStatus.read"])
+@pytest.mark.parametrize(
+    "key", ["", "gpu0", "gpu0/Nothing", "gpux/Name", "gpu0-gpu1/Nothing", "gpu0-x-y/P2PStatus.read"]
+)
 def test_questions_that_do_not_exist_are_failures(key: str) -> None:
     """A wrong key is an answer with an error, never an exception."""
     assert ask(FakeNvml(rtx_4090()), key)[0].error is not None

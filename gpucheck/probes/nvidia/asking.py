@@ -10,6 +10,7 @@ from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import State
 
 SOURCE = "nvml"
+HANDLE_TIMEOUT_S = 6.0  # without persistence mode the first question starts the GPU, which takes seconds
 GONE = {"nvml_gpu_is_lost": "lost", "nvml_gpu_not_found": "lost"}
 SILENT = frozenset({"nvml_not_supported", "nvml_function_not_found", "nvml_deprecated"})
 NOT_AVAILABLE = frozenset({0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF})  # NVML_VALUE_NOT_AVAILABLE of both widths
@@ -43,7 +44,10 @@ class Asker:
         if self.abandoned:
             raise EndedError
         self.asking = f"{device or self.name} {field}"
-        answer = self.host.nvml(device or self.name, field)
+        if field == "Handle":
+            answer = self.host.ask("nvml", f"{device or self.name}/Handle", HANDLE_TIMEOUT_S)
+        else:
+            answer = self.host.nvml(device or self.name, field)
         if answer.error in GONE:
             self.state, self.detail = "lost", f"NVML: {answer.detail or answer.error} (asked for {field})"
             raise EndedError

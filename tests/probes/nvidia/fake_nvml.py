@@ -90,7 +90,7 @@ def mig_slice(number: int, name: bytes = b"NVIDIA A100-SXM4-40GB MIG 3g.20gb") -
 
 
 class FakeNvml:
-    """The library. `fail` maps a C function, or a pair of it and a GPU's index, to the error that it returns."""
+    """The library. `fail` maps a C function, or a pair of it and a GPU's index, to its error."""
 
     def __init__(self, *gpus: Facts) -> None:
         self.gpus = gpus

@@ -11,7 +11,7 @@ import pytest
 from gpucheck.host.answer import Answer, failed
 from gpucheck.probes.collect import Found
 from gpucheck.probes.facts import GpuReading
-from gpucheck.probes.nvidia import Nvidia, nvml_reader, probe_nvidia
+from gpucheck.probes.nvidia import Nvidia, asking, nvml_reader, probe_nvidia
 from tests.probes.nvidia.fake_nvml import GIB, FakeNvml, a100, loaded, mig_slice, rtx_4090
 from tests.probes.nvidia.support import card, host
 
@@ -77,10 +77,11 @@ def test_a_healthy_card_gives_every_fact() -> None:
         uuid="GPU-00000000-0000-0000-0000-000000000000", pci_address="0000:10:00.0", pci_device_id="2684",
         pci_subsystem="1458:40bf", architecture="Ada", compute_capability="8.9",
         memory_total_bytes=24 * GIB, memory_free_bytes=23 * GIB, memory_used_bytes=GIB // 2,
-        memory_reserved_bytes=GIB // 2, memory_bus_bits=384, memory_clock_max_mhz=10501, sm_clock_max_mhz=3105,
-        shader_cores=16384, pcie_generation=1, pcie_width=16, pcie_max_generation=4, pcie_max_width=16,
-        power_limit_w=450.0, power_default_limit_w=450.0, compute_mode="default", persistence=True, processes=2,
-        processes_memory_bytes=3 * GIB, throttle_reasons=("sw_power_cap",), sources=gpu.sources,
+        memory_reserved_bytes=GIB // 2, memory_bus_bits=384, memory_clock_max_mhz=10501,
+        sm_clock_max_mhz=3105, shader_cores=16384, pcie_generation=1,
+        pcie_width=16, pcie_max_generation=4, pcie_max_width=16,
+        power_limit_w=450.0, power_default_limit_w=450.0, compute_mode="default", persistence=True,
+        processes=2, processes_memory_bytes=3 * GIB, throttle_reasons=("sw_power_cap",), sources=gpu.sources,
     )  # fmt: skip
     assert set(gpu.sources.values()) == {"nvml"}
 
@@ -149,7 +150,11 @@ def test_an_error_of_init_is_an_issue_and_the_next_rung(code: int) -> None:
 @pytest.mark.parametrize("code", ERRORS)
 def test_an_error_of_a_driver_fact_leaves_the_gpus(code: int) -> None:
     """Without a driver version the GPUs still have their facts, and an issue names the field."""
-    for name in ("nvmlSystemGetDriverVersion", "nvmlSystemGetNVMLVersion", "nvmlSystemGetCudaDriverVersion_v2"):
+    for name in (
+        "nvmlSystemGetDriverVersion",
+        "nvmlSystemGetNVMLVersion",
+        "nvmlSystemGetCudaDriverVersion_v2",
+    ):
         fake = FakeNvml(rtx_4090())
         fake.fail[name] = code
         found = probe(fake)
@@ -170,7 +175,7 @@ def test_one_lost_gpu_does_not_hide_the_other_seven() -> None:
 
 
 def test_a_hanging_gpu_costs_its_time_limit_once() -> None:
-    """Of eight GPUs one hangs on a field: the others are whole, it keeps its answers, a replay says the same."""
+    """Of eight GPUs one hangs on a field: the others are whole, it keeps its answers, a replay agrees."""
     fake = FakeNvml(*(rtx_4090(index) for index in range(8)))
     fake.hang.add(("nvmlDeviceGetArchitecture", 5))
     asked = host(nvml=True, lanes=True)
@@ -185,10 +190,11 @@ def test_a_hanging_gpu_costs_its_time_limit_once() -> None:
     assert "gpu5 Architecture" in found.issues[0].detail
 
 
-def test_a_gpu_that_hangs_at_once_has_an_unknown_state() -> None:
+def test_a_gpu_that_hangs_at_once_has_an_unknown_state(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that gives no handle in time is unknown, and shares the reading of its card on the bus."""
     fake = FakeNvml(rtx_4090(0), rtx_4090(1))
     fake.hang.add(("nvmlDeviceGetHandleByIndex_v2", 1))
+    monkeypatch.setattr(asking, "HANDLE_TIMEOUT_S", 0.3)
     found = probe(fake, card(0x10), card(0x11), lanes=True)
     assert [gpu.state for gpu in found.facts.gpus] == ["ok", "unknown"]
     assert found.facts.gpus[1].pci_address == "0000:11:00.0"
@@ -228,7 +234,9 @@ def test_functions_missing_from_an_old_library_are_no_news() -> None:
     assert found.issues == ()
 
 
-@pytest.mark.parametrize("facts", [{"MemoryInfo_v2": {"total": 0}}, {"MemoryInfo_v2": None, "MemoryInfo": None}])
+@pytest.mark.parametrize(
+    "facts", [{"MemoryInfo_v2": {"total": 0}}, {"MemoryInfo_v2": None, "MemoryInfo": None}]
+)
 def test_shared_memory_is_unknown_and_never_zero(facts: dict[str, Any]) -> None:
     """GB10 says a total of 0 or not supported (nvitop #208): None and an issue."""
     found = probe(FakeNvml(rtx_4090(**facts)))
@@ -291,7 +299,9 @@ def test_words_that_nobody_knows_yet_are_none() -> None:
     assert (gpu.architecture, gpu.brand, gpu.virtualization) == (None, None, "vgpu")
 
 
-@pytest.mark.parametrize("value", [None, True, -1, "x", 1e9, [], {}, {"total": "much"}, [8], ["a", "b"], 2**70])
+@pytest.mark.parametrize(
+    "value", [None, True, -1, "x", 1e9, [], {}, {"total": "much"}, [8], ["a", "b"], 2**70]
+)
 def test_a_recording_of_wrong_types_raises_nothing(value: Any) -> None:
     """Every field may hold anything in a hand-edited recording: the probe goes on, in encodable facts."""
     with loaded(FakeNvml(a100(mig=(mig_slice(0),)), a100(1))):

@@ -15,19 +15,25 @@ MIB = 1 << 20
 def test_any_fields_in_any_order_with_units() -> None:
     """The header tells what a column is; unknown columns do not matter."""
     found = parse_csv(
-        "memory.total [MiB], pci.bus_id, fan.speed [%], name, compute_cap, power.limit [W], pcie.link.width.max\n"
+        "memory.total [MiB], pci.bus_id, fan [%], name, compute_cap, power.limit [W], pcie.link.width.max\n"
         "81559 MiB, 00000000:00:09.0, [N/A], NVIDIA H100 80GB HBM3, 9.0, 700.00 W, 16\n"
     )
     (gpu,) = found.facts.gpus
     assert found.issues == ()
-    assert (gpu.name, gpu.memory_total_bytes, gpu.compute_capability) == ("NVIDIA H100 80GB HBM3", 81559 * MIB, "9.0")
+    assert (gpu.name, gpu.memory_total_bytes, gpu.compute_capability) == (
+        "NVIDIA H100 80GB HBM3",
+        81559 * MIB,
+        "9.0",
+    )
     assert (gpu.pci_address, gpu.power_limit_w, gpu.pcie_max_width) == ("0000:00:09.0", 700.0, 16)
     assert gpu.sources["name"] == "nvidia-smi --query-gpu"
 
 
 def test_values_without_units() -> None:
     """With nounits the numbers are MiB, MHz and W."""
-    (gpu,) = parse_csv("name, memory.total [MiB], clocks.max.memory [MHz]\nTesla T4, 15360, 5001\n").facts.gpus
+    (gpu,) = parse_csv(
+        "name, memory.total [MiB], clocks.max.memory [MHz]\nTesla T4, 15360, 5001\n"
+    ).facts.gpus
     assert (gpu.memory_total_bytes, gpu.memory_clock_max_mhz) == (15360 * MIB, 5001)
 
 
@@ -50,16 +56,27 @@ def test_a_wide_table_of_two_hundred_columns() -> None:
 def test_every_spelling_of_absence_is_none(absent: str) -> None:
     """No excuse becomes a number or a name."""
     header = "index, name, uuid, memory.total [MiB], compute_cap, ecc.mode.current, mig.mode.current"
-    (gpu,) = parse_csv(f"{header}\n0, {absent}, {absent}, {absent}, {absent}, {absent}, {absent}\n").facts.gpus
+    (gpu,) = parse_csv(
+        f"{header}\n0, {absent}, {absent}, {absent}, {absent}, {absent}, {absent}\n"
+    ).facts.gpus
     assert gpu.driver_index == 0
-    facts = (gpu.name, gpu.uuid, gpu.memory_total_bytes, gpu.compute_capability, gpu.ecc_enabled, gpu.mig_mode)
+    facts = (
+        gpu.name,
+        gpu.uuid,
+        gpu.memory_total_bytes,
+        gpu.compute_capability,
+        gpu.ecc_enabled,
+        gpu.mig_mode,
+    )
     assert facts == (None,) * 6
 
 
 def test_a_lost_gpu_among_others() -> None:
     """Its line is full of the same complaint; the other line stands."""
     lost = "1, [GPU is lost], [GPU is lost], 00000000:02:00.0"
-    gpus = parse_csv(f"index, name, memory.total, pci.bus_id\n0, Tesla T4, 15360, 00000000:01:00.0\n{lost}\n").facts.gpus
+    gpus = parse_csv(
+        f"index, name, memory.total, pci.bus_id\n0, Tesla T4, 15360, 00000000:01:00.0\n{lost}\n"
+    ).facts.gpus
     assert [gpu.state for gpu in gpus] == ["ok", "lost"]
     assert gpus[1].pci_address == "0000:02:00.0"
 
@@ -79,7 +96,9 @@ def test_lines_that_are_no_gpu_are_issues() -> None:
     assert [issue.code for issue in found.issues] == ["malformed"]
 
 
-@pytest.mark.parametrize("text", ["", "rubbish", "\x00\x00", "a,b\n1,2\n", '"', "\ufffd,\ufffd", "x" * 200_000])
+@pytest.mark.parametrize(
+    "text", ["", "rubbish", "\x00\x00", "a,b\n1,2\n", '"', "\ufffd,\ufffd", "x" * 200_000]
+)
 def test_what_is_no_table_is_an_issue(text: str) -> None:
     """Rubbish gives an empty log and one issue."""
     found = parse_csv(text)
@@ -123,7 +142,9 @@ def test_the_list_names_profiles() -> None:
         ((0, 0), 20096, None, None),
     ],
 )
-def test_profiles_of_slices(slices: tuple[int, int], memory_mb: int, card_mib: int | None, profile: str | None) -> None:
+def test_profiles_of_slices(
+    slices: tuple[int, int], memory_mb: int, card_mib: int | None, profile: str | None
+) -> None:
     """NVIDIA's names count eighths of the card, which a slice's own memory falls short of."""
     assert profile_of(*slices, memory_mb, None if card_mib is None else card_mib << 20) == profile
 

@@ -18,10 +18,13 @@ LINK = """<pci><pci_bus_id>00000000:0C:00.0</pci_bus_id><pci_device_id>1E8110DE<
 SLICE = """<mig_device><index>{0}</index><gpu_instance_id>{1}</gpu_instance_id>
 <compute_instance_id>0</compute_instance_id><device_attributes><shared>
 <multiprocessor_count>14</multiprocessor_count></shared></device_attributes>
-<fb_memory_usage><total>19968 MiB</total><used>12 MiB</used><free>19955 MiB</free></fb_memory_usage></mig_device>"""
+<fb_memory_usage><total>19968 MiB</total><used>12 MiB</used><free>19955 MiB</free></fb_memory_usage>
+</mig_device>"""
 
 
-def log(*gpus: str, head: str = "<driver_version>535.54.03</driver_version><cuda_version>12.2</cuda_version>") -> str:
+def log(
+    *gpus: str, head: str = "<driver_version>535.54.03</driver_version><cuda_version>12.2</cuda_version>"
+) -> str:
     """A log of these GPU elements' contents."""
     elements = "".join(f'<gpu id="00000000:0C:00.0">{gpu}</gpu>' for gpu in gpus)
     doctype = '<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">'
@@ -111,7 +114,9 @@ def test_modes_in_words() -> None:
 def test_throttle_reasons_of_both_names(name: str) -> None:
     """Active reasons are listed, except idleness."""
     reasons = {"gpu_idle": "Active", "sw_power_cap": "Active", "hw_slowdown": "Not Active"}
-    inner = "".join(f"<clocks_{name}_reason_{key}>{value}</clocks_{name}_reason_{key}>" for key, value in reasons.items())
+    inner = "".join(
+        f"<clocks_{name}_reason_{key}>{value}</clocks_{name}_reason_{key}>" for key, value in reasons.items()
+    )
     gpu = only(log(f"<clocks_{name}_reasons>{inner}</clocks_{name}_reasons>"))
     assert gpu.throttle_reasons == ("sw_power_cap",)
 
@@ -120,14 +125,19 @@ def test_throttle_reasons_of_both_names(name: str) -> None:
     ("readings", "limits"),
     [
         (
-            "<power_readings><power_limit>75.00 W</power_limit>"
-            "<default_power_limit>70.00 W</default_power_limit></power_readings>",
+            (
+                "<power_readings><power_limit>75.00 W</power_limit>"
+                "<default_power_limit>70.00 W</default_power_limit></power_readings>"
+            ),
             (75.0, 70.0),
         ),
         (
-            "<gpu_power_readings><current_power_limit>320.00 W</current_power_limit>"
-            "<default_power_limit>320.00 W</default_power_limit></gpu_power_readings>"
-            "<module_power_readings><current_power_limit>1000.00 W</current_power_limit></module_power_readings>",
+            (
+                "<gpu_power_readings><current_power_limit>320.00 W</current_power_limit>"
+                "<default_power_limit>320.00 W</default_power_limit></gpu_power_readings>"
+                "<module_power_readings><current_power_limit>1000.00 W</current_power_limit>"
+                "</module_power_readings>"
+            ),
             (320.0, 320.0),
         ),
     ],
@@ -154,10 +164,14 @@ def test_processes_are_counted() -> None:
     [
         "<driver_version>610.57.04</driver_version><cuda_version>13.3</cuda_version>",
         "<kmd_version>610.57.04</kmd_version><cuda_umd_version>13.3</cuda_umd_version>",
-        "<driver_version>610.57.04 [Deprecated; will be removed in CUDA 14.0. Use KMD]</driver_version>"
-        "<cuda_version>13.3 [Deprecated; will be removed]</cuda_version>",
-        "<driver_version>Deprecated, see kmd_version</driver_version><kmd_version>610.57.04</kmd_version>"
-        "<cuda_version>Deprecated</cuda_version><cuda_umd_version>13.3</cuda_umd_version>",
+        (
+            "<driver_version>610.57.04 [Deprecated; will be removed in CUDA 14.0. Use KMD]</driver_version>"
+            "<cuda_version>13.3 [Deprecated; will be removed]</cuda_version>"
+        ),
+        (
+            "<driver_version>Deprecated, see kmd_version</driver_version><kmd_version>610.57.04</kmd_version>"
+            "<cuda_version>Deprecated</cuda_version><cuda_umd_version>13.3</cuda_umd_version>"
+        ),
     ],
 )
 def test_versions_of_driver_610(head: str) -> None:
