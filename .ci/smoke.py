@@ -21,7 +21,7 @@ def output(*arguments: str, code: int = 0) -> str:
 report = json.loads(output("--json"))
 assert report["kind"] == "report", report
 assert report["machine"]["source"] == "live", report
-assert report["machine"]["cpu"]["usable_cores"] >= 0.01, report  # noqa: PLR2004
+assert report["machine"]["cpu"]["usable_cores"] >= 0.01, report
 assert "machine:" in output()
 assert output("--version").startswith("gpucheck ")
 assert json.loads(output("--simulate", "2x RTX 4090", "--json"))["category"]["name"] == "Consumer"

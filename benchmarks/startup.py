@@ -81,7 +81,9 @@ def table(measured: list[Case]) -> str:
         limit = case.budget_ms if not case.above_bare else (case.budget_ms or 0) + statistics.median(bare.times_ms)
         kept = "" if limit is None else (" ✓" if median <= limit else " ✗")
         peak = statistics.median(case.peaks_mib)
-        room = "" if case.budget_mib is None else f"{case.budget_mib:.0f} MiB{' ✓' if peak <= case.budget_mib else ' ✗'}"
+        room = (
+            "" if case.budget_mib is None else f"{case.budget_mib:.0f} MiB{' ✓' if peak <= case.budget_mib else ' ✗'}"
+        )
         span = f"{min(case.times_ms):.0f} to {max(case.times_ms):.0f} ms"
         lines.append(
             f"| `{case.label}` | {median:.0f} ms | {span} | {ratio:.1f} | {budget}{kept} | {peak:.0f} MiB | {room} |"

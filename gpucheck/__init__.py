@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from gpucheck.api import fit, fits, inspect, load, model, problems, record, replay, simulate
     from gpucheck.assess.findings import Finding, Remedy
     from gpucheck.assess.fit import FitAnswer
-    from gpucheck.errors import AmbiguousNameError, GpucheckError, RecordingError, UnknownNameError, UsageError
+    from gpucheck.errors import (
+        AmbiguousNameError,
+        GpucheckError,
+        RecordingError,
+        UnknownNameError,
+        UsageError,
+    )
     from gpucheck.host.recording import Recording
     from gpucheck.machine.types import Category, Gpu, Machine, MachineCategory
     from gpucheck.models.reference import ModelReference
@@ -62,7 +68,13 @@ _HOMES = {
     "gpucheck.api": ("fit", "fits", "inspect", "load", "model", "problems", "record", "replay", "simulate"),
     "gpucheck.assess.findings": ("Finding", "Remedy"),
     "gpucheck.assess.fit": ("FitAnswer",),
-    "gpucheck.errors": ("AmbiguousNameError", "GpucheckError", "RecordingError", "UnknownNameError", "UsageError"),
+    "gpucheck.errors": (
+        "AmbiguousNameError",
+        "GpucheckError",
+        "RecordingError",
+        "UnknownNameError",
+        "UsageError",
+    ),
     "gpucheck.host.recording": ("Recording",),
     "gpucheck.machine.types": ("Category", "Gpu", "Machine", "MachineCategory"),
     "gpucheck.models.reference": ("ModelReference",),

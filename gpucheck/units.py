@@ -10,9 +10,7 @@ KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 _DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"k": KIB, "m": MIB, "g": GIB, "t": TIB}
-_AMOUNT = re.compile(
-    r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>(?P<prefix>[kmgt])(?P<binary>i)?b?|b)?", re.ASCII
-)
+_AMOUNT = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>(?P<prefix>[kmgt])(?P<binary>i)?b?|b)?", re.ASCII)
 
 
 def parse_bytes(text: str) -> int:

@@ -90,7 +90,7 @@ def machine_category(machine: Machine) -> MachineCategory:
     if not any(gpu.usable for gpu in machine.gpus):
         best = min(cards, key=lambda gpu: (_RANK.index(_name(gpu)), gpu.index))
     category = best.category
-    assert category is not None  # noqa: S101 - by the filter above
+    assert category is not None
     reasons = [f"GPU {best.index}, {best.name or 'unnamed'}, is {category.name}", *category.reasons]
     if not any(gpu.usable for gpu in machine.gpus):
         reasons.append("no process can use it at the moment")
@@ -126,13 +126,13 @@ def _rule(gpu: Gpu) -> tuple[CategoryName, str]:
     gib = nominal_gib(gpu.memory.total_bytes or 0)
     gbs = (gpu.bandwidth_bytes_per_s or 0) / 1e9
     matrix = _has_matrix_units(gpu)
-    if matrix and gib >= 40 and gbs >= 1400:  # noqa: PLR2004
+    if matrix and gib >= 40 and gbs >= 1400:
         return "High-end", f"matrix units, {nominal_gb(gpu.memory.total_bytes or 0)} and {gbs:,.0f} GB/s"
-    if matrix and gib >= 40 and gpu.bandwidth_bytes_per_s is None and (gpu.memory.type or "").startswith("HBM"):  # noqa: PLR2004
+    if matrix and gib >= 40 and gpu.bandwidth_bytes_per_s is None and (gpu.memory.type or "").startswith("HBM"):
         return "High-end", f"matrix units and {nominal_gb(gpu.memory.total_bytes or 0)} of {gpu.memory.type}"
     if gpu.segment == "workstation":
         return _workstation(matrix, gib, gbs)
-    if matrix and gib >= 16 and gbs >= 300:  # noqa: PLR2004
+    if matrix and gib >= 16 and gbs >= 300:
         return "Mid-range", "matrix units with at least 16 GB and 300 GB/s"
     if not matrix and gpu.matrix_cores == 0:
         return "Budget", "an older architecture, without matrix units"
@@ -140,11 +140,11 @@ def _rule(gpu: Gpu) -> tuple[CategoryName, str]:
 
 
 def _workstation(matrix: bool, gib: float, gbs: float) -> tuple[CategoryName, str]:
-    if matrix and gib >= 24 and gbs >= 550:  # noqa: PLR2004
+    if matrix and gib >= 24 and gbs >= 550:
         return "Mid-range", "a workstation card with matrix units, at least 24 GB and 550 GB/s"
     if not matrix:
         return "Budget", "a workstation card without matrix units"
-    if gib >= 16 and gbs >= 440:  # noqa: PLR2004
+    if gib >= 16 and gbs >= 440:
         return "Budget", "a workstation card with moderate memory"
     return "Consumer", "a workstation card with desktop-class memory"
 
@@ -163,7 +163,7 @@ def _has_matrix_units(gpu: Gpu) -> bool:
     if gpu.matrix_cores is not None:
         return gpu.matrix_cores > 0
     major = (gpu.compute_capability or "").partition(".")[0]
-    return (gpu.architecture or "").startswith("Gaudi") or (major.isdecimal() and int(major) >= 8)  # noqa: PLR2004
+    return (gpu.architecture or "").startswith("Gaudi") or (major.isdecimal() and int(major) >= 8)
 
 
 def _factors(gpu: Gpu) -> tuple[str, ...]:

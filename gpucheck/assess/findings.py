@@ -199,10 +199,15 @@ def _lost(machine: Machine) -> Iterator[Finding]:
             yield Finding(
                 code="GC501" if lost else "GC502",
                 severity="error",
-                title=f"GPU {gpu.index} is lost: it has fallen off the bus" if lost else f"GPU {gpu.index} needs a reset",
+                title=f"GPU {gpu.index} is lost: it has fallen off the bus"
+                if lost
+                else f"GPU {gpu.index} needs a reset",
                 found=gpu.detail or gpu.state,
                 required="a GPU that answers",
-                remedy=Remedy("look for Xid errors, then restart the machine", ("sudo dmesg | grep -i xid", "sudo reboot"))
+                remedy=Remedy(
+                    "look for Xid errors, then restart the machine",
+                    ("sudo dmesg | grep -i xid", "sudo reboot"),
+                )
                 if lost
                 else Remedy("stop what uses it, then reset it", (reset,)),
                 source=f"gpus[{gpu.index}].state",
@@ -225,7 +230,7 @@ def _throttled(machine: Machine) -> Iterator[Finding]:
 
 
 def _named(gpus: list[Gpu]) -> str:
-    """"NVIDIA GeForce RTX 4090", or "2 NVIDIA GPUs"."""
+    """Such as "NVIDIA GeForce RTX 4090", or "2 NVIDIA GPUs"."""
     return gpus[0].name or f"a {gpus[0].vendor} GPU" if len(gpus) == 1 else f"{len(gpus)} {gpus[0].vendor} GPUs"
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from gpucheck.machine.types import Gpu
 
-_SHADERS = {"NVIDIA": "CUDA cores", "AMD": "stream processors", "Intel": "shading units", "Apple": "shading units"}
+_SHADERS = {
+    "NVIDIA": "CUDA cores",
+    "AMD": "stream processors",
+    "Intel": "shading units",
+    "Apple": "shading units",
+}
 _UNITS = {"NVIDIA": "SMs", "AMD": "compute units", "Intel": "Xe cores", "Apple": "GPU cores"}
 _MATRIX = {
     "NVIDIA": ("Tensor Core", "Tensor Cores"),
@@ -43,17 +48,17 @@ def nominal_gib(total_bytes: int) -> float:
     24, 81,559 of an H100 are 80.
     """
     gib = total_bytes / (1 << 30)
-    near = [size for size in _SOLD_GIB if 0.925 <= gib / size <= 1.01]  # noqa: PLR2004
+    near = [size for size in _SOLD_GIB if 0.925 <= gib / size <= 1.01]
     return min(near, key=lambda size: abs(gib / size - 0.99), default=gib)
 
 
 def nominal_gb(total_bytes: int, number: int = 1) -> str:
     """The size that a card is sold as, of `number` such cards together: "24 GB", "640 GB"."""
     gib = nominal_gib(total_bytes) * number
-    return f"{gib:.0f} GB" if gib >= 3 or gib == int(gib) else f"{gib:.1f} GB"  # noqa: PLR2004
+    return f"{gib:.0f} GB" if gib >= 3 or gib == int(gib) else f"{gib:.1f} GB"
 
 
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th, …"""
-    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")  # noqa: PLR2004
+    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"

@@ -74,7 +74,11 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def shares_memory(self) -> bool:
         """Whether its memory is the machine's own (Apple silicon, APUs, Jetson, GB10)."""
-        return self.memory_shared or self.segment in {"apu", "soc", "embedded"} or (self.memory_type or "").startswith("LPDDR")
+        return (
+            self.memory_shared
+            or self.segment in {"apu", "soc", "embedded"}
+            or (self.memory_type or "").startswith("LPDDR")
+        )
 
     def size_near(self, total_bytes: int) -> int | None:
         """The index in `vram_gib` of the size that a driver reports as `total_bytes`, or None.
@@ -84,10 +88,10 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
         """
         total = total_bytes * self.seen_as
         for index, reported in enumerate(self.reported_mib):
-            if abs(total / (reported << 20) - 1) <= 0.02:  # noqa: PLR2004
+            if abs(total / (reported << 20) - 1) <= 0.02:
                 return index
         for index, nominal in enumerate(self.vram_gib):
-            if 0.925 <= total / (nominal * (1 << 30)) <= 1.02:  # noqa: PLR2004
+            if 0.925 <= total / (nominal * (1 << 30)) <= 1.02:
                 return index
         return None
 
@@ -127,4 +131,4 @@ def pci_names() -> dict[str, str]:
     """Names of PCI devices by "10de:2684", from an extract of pci.ids (BSD-3-Clause, see NOTICE)."""
     with open(os.path.join(DATA, "pci_ids.tsv"), encoding="utf-8") as handle:
         rows = (line.rstrip("\n").split("\t") for line in handle if not line.startswith("#"))
-        return {f"{row[0]}:{row[1]}": row[2] for row in rows if len(row) == 3}  # noqa: PLR2004
+        return {f"{row[0]}:{row[1]}": row[2] for row in rows if len(row) == 3}

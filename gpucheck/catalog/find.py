@@ -62,7 +62,11 @@ def near_names(name: str) -> tuple[str, ...]:
 
 
 def identify(
-    vendor: str, name: str | None, pci_device_id: str | None, total_bytes: int | None, units: int | None = None
+    vendor: str,
+    name: str | None,
+    pci_device_id: str | None,
+    total_bytes: int | None,
+    units: int | None = None,
 ) -> Choice | None:
     """The catalogue card of a detected GPU, or None. A wrong guess is worse than no data.
 

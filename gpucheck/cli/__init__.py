@@ -58,8 +58,12 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return _broken_pipe()
-    except Exception as error:  # noqa: BLE001 - the last boundary: a bug of ours becomes one line and exit 4
-        fail("bug", f"a bug in gpucheck: {type(error).__name__}: {error} (GPUCHECK_DEBUG=1 shows where)", arguments)
+    except Exception as error:
+        fail(
+            "bug",
+            f"a bug in gpucheck: {type(error).__name__}: {error} (GPUCHECK_DEBUG=1 shows where)",
+            arguments,
+        )
         if os.environ.get("GPUCHECK_DEBUG"):
             raise
         return EXIT_BUG

@@ -40,7 +40,7 @@ def command(
     references = [api.model(model) for model in models]  # a wrong name is told before anything is inspected
     machine = chosen_machine(machine_file, simulate, ram, cpu_cores, python)
     answers = tuple(api.fit(machine, reference, context=context) for reference in references)
-    assert machine.category is not None  # noqa: S101 - every machine of the interface has been categorised
+    assert machine.category is not None
     report = FitReport(tool=tool(), machine=machine, category=machine.category, fit=answers)
     show(report, format_, as_json, output, verbose)
     return _exit_code({answer.fits for answer in answers}) if check else 0

@@ -27,8 +27,8 @@ def command(
     Words are compared whole: H200 does not find a GH200, nor A10 an A100.
     """
     from gpucheck.assess.catalogue import card_entries
-    from gpucheck.errors import UnknownNameError
     from gpucheck.catalog.find import near_names
+    from gpucheck.errors import UnknownNameError
     from gpucheck.report.document import CatalogueReport
 
     name = " ".join(query)

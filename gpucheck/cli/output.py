@@ -84,6 +84,6 @@ def fail(code: str, message: str, arguments: list[str], candidates: tuple[str, .
 
 
 def _code(error: GpucheckError) -> str:
-    """"ambiguous_name" for AmbiguousNameError."""
+    """Such as "ambiguous_name" for AmbiguousNameError."""
     words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type(error).__name__)
     return words.strip("_").removesuffix("_error")

@@ -63,9 +63,7 @@ class Setting(Struct, frozen=True):
 DEFAULT = Setting()
 
 
-def estimate_size(
-    size: ModelSize, quant: Quantization, setting: Setting = DEFAULT, gpus: int = 1
-) -> Estimate:
+def estimate_size(size: ModelSize, quant: Quantization, setting: Setting = DEFAULT, gpus: int = 1) -> Estimate:
     """The memory for inference with a model of this size: weights, cache, buffers and overhead.
 
     `context` is in tokens per sequence, `batch` the number of sequences; `gpus` the number of cards it is

@@ -17,7 +17,7 @@ class Nvml:
 
     def __init__(self, pynvml: Any | None = None) -> None:
         """`pynvml` stands in for the real module in tests; it must already know its library."""
-        self._nv = pynvml
+        self._nv: Any = pynvml
         self._ready: Answer[bool] | None = None
         self._handles: dict[str, Any] = {}
         self._lock = threading.Lock()

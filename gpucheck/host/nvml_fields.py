@@ -20,8 +20,19 @@ SYSTEM: dict[str, System] = {
     "DeviceCount": lambda nv: nv.nvmlDeviceGetCount(),
 }
 
+MAX_LINKS = 18
+
+
+def _link_state(link: int) -> Device:
+    return lambda nv, h: nv.nvmlDeviceGetNvLinkState(h, link)
+
+
+def _link_version(link: int) -> Device:
+    return lambda nv, h: nv.nvmlDeviceGetNvLinkVersion(h, link)
+
+
 DEVICE: dict[str, Device] = {
-    "Handle": lambda nv, h: True,  # reached only when the handle itself was given
+    "Handle": lambda _nv, _h: True,  # reached only when the handle itself was given
     "Name": lambda nv, h: nv.nvmlDeviceGetName(h),
     "Brand": lambda nv, h: nv.nvmlDeviceGetBrand(h),
     "UUID": lambda nv, h: nv.nvmlDeviceGetUUID(h),
@@ -58,14 +69,9 @@ DEVICE: dict[str, Device] = {
     "Attributes_v2": lambda nv, h: nv.nvmlDeviceGetAttributes_v2(h),
     "GpuInstanceId": lambda nv, h: nv.nvmlDeviceGetGpuInstanceId(h),
     "ComputeInstanceId": lambda nv, h: nv.nvmlDeviceGetComputeInstanceId(h),
-    **{
-        f"NvLinkState.{link}": lambda nv, h, link=link: nv.nvmlDeviceGetNvLinkState(h, link) for link in range(18)
-    },
-    **{
-        f"NvLinkVersion.{link}": lambda nv, h, link=link: nv.nvmlDeviceGetNvLinkVersion(h, link)
-        for link in range(18)
-    },
 }
+DEVICE.update({f"NvLinkState.{link}": _link_state(link) for link in range(MAX_LINKS)})
+DEVICE.update({f"NvLinkVersion.{link}": _link_version(link) for link in range(MAX_LINKS)})
 
 # The library's constants for these two are one-element tuples in some releases of nvidia-ml-py, which ctypes
 # then refuses: the integers are nvmlGpuP2PCapsIndex_t's own.

@@ -68,7 +68,7 @@ def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issu
         segment=segment,
         catalogue_id=card.id if card else None,
         chip=card.chip if card else None,
-        mig=Mig(mode=reading.mig_mode, instances=len(reading.mig_devices) if reading.mig_mode == "enabled" else None),
+        mig=_mig(reading),
         **_state_facts(reading),
     )
     _note_unknown(gpu, issues)
@@ -122,7 +122,11 @@ def idle_usable_bytes(total_bytes: int, card: Card, nominal: bool) -> int:
 def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
     """The catalogue's card, unless what the driver counts on the board contradicts it."""
     found = identify(
-        reading.vendor, reading.name, reading.pci_device_id, reading.memory_total_bytes, reading.multiprocessors
+        reading.vendor,
+        reading.name,
+        reading.pci_device_id,
+        reading.memory_total_bytes,
+        reading.multiprocessors,
     )
     if found is None:
         return None
@@ -156,9 +160,7 @@ def _put_reported(figures: Figures, reading: GpuReading) -> None:
         figures.put(path, value, "reported")
 
 
-def _put_memory(
-    figures: Figures, reading: GpuReading, choice: Choice | None, kind: Kind, host_memory: Memory
-) -> None:
+def _put_memory(figures: Figures, reading: GpuReading, choice: Choice | None, kind: Kind, host_memory: Memory) -> None:
     """Total, free and usable bytes, and whose memory it is."""
     shared = kind in {"integrated", "unified"}
     figures.put("memory.kind", "shared" if shared else "dedicated", "derived")
@@ -189,7 +191,7 @@ def _put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, ind
         return
     derived = derive.bandwidth_bytes_per_s(bus_bits, reading.memory_clock_max_mhz)
     stated = _scaled(card.bandwidth_gbs, 1e9) if card else None
-    if stated is not None and abs(derived / stated - 1) > 0.03:  # noqa: PLR2004 - the design's 3 %
+    if stated is not None and abs(derived / stated - 1) > 0.03:
         issues.add(
             "bandwidth_differs",
             "catalogue",
@@ -257,6 +259,11 @@ def _kind(reading: GpuReading, card: Card | None) -> Kind:
     if card and card.shares_memory and card.segment != "apu":
         return "unified"
     return "integrated" if reading.integrated or (card and card.shares_memory) else "discrete"
+
+
+def _mig(reading: GpuReading) -> Mig:
+    listed = reading.mig_mode == "enabled" and reading.mig_devices is not None
+    return Mig(mode=reading.mig_mode, instances=len(reading.mig_devices or ()) if listed else None)
 
 
 def _state_facts(reading: GpuReading) -> dict[str, Any]:

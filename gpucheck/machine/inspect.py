@@ -12,12 +12,23 @@ from gpucheck.machine.running import Running
 from gpucheck.machine.types import DisplayAdapter, Drivers, Gpu, Machine
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.cpu import probe_cpu
-from gpucheck.probes.facts import Cpu, GpuReading, Limits, Memory, PciDevice, Platform, Toolkits
+from gpucheck.probes.facts import (
+    Cpu,
+    Framework,
+    GpuReading,
+    Limits,
+    Memory,
+    NvidiaDriver,
+    PciDevice,
+    Place,
+    Platform,
+    Toolkits,
+)  # fmt: skip
 from gpucheck.probes.frameworks import probe_frameworks
 from gpucheck.probes.limits import probe_limits
 from gpucheck.probes.memory import probe_memory
 from gpucheck.probes.nvidia import Nvidia, probe_nvidia
-from gpucheck.probes.pci import probe_pci
+from gpucheck.probes.pci import pci_order, probe_pci
 from gpucheck.probes.platform import probe_platform
 from gpucheck.probes.storage import probe_storage
 from gpucheck.probes.sysctl import is_darwin
@@ -47,15 +58,17 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
     `interpreter` is the Python whose frameworks are looked at, by default the active environment's.
     """
     here = _Inspection()
-    pci = Running("pci", lambda: probe_pci(host), (), 3.0)
+    pci: Running[tuple[PciDevice, ...]] = Running("pci", lambda: probe_pci(host), (), 3.0)
     platform = Running("platform", lambda: probe_platform(host), Platform(), 3.0)
     cpu = Running("cpu", lambda: probe_cpu(host), Cpu(), 12.0)
     memory = Running("memory", lambda: probe_memory(host), Memory(), 3.0)
-    storage = Running("storage", lambda: probe_storage(host), (), 8.0)
+    storage: Running[tuple[Place, ...]] = Running("storage", lambda: probe_storage(host), (), 8.0)
     limits = Running("limits", lambda: probe_limits(host), Limits(), 3.0)
     toolkits = Running("toolkits", lambda: probe_toolkits(host), Toolkits(), 3.0)
-    frameworks = Running("frameworks", lambda: probe_frameworks(host, interpreter), (), 8.0)
-    visibility = Running("visibility", lambda: probe_visibility(host), {}, 3.0)
+    frameworks: Running[tuple[Framework, ...]] = Running(
+        "frameworks", lambda: probe_frameworks(host, interpreter), (), 8.0
+    )
+    visibility: Running[dict[str, str]] = Running("visibility", lambda: probe_visibility(host), {}, 3.0)
 
     devices = here.take(pci)
     readings, drivers = _gpu_readings(host, devices, here)
@@ -83,9 +96,7 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
     )
 
 
-def _gpu_readings(
-    host: Host, devices: tuple[PciDevice, ...], here: _Inspection
-) -> tuple[list[GpuReading], Drivers]:
+def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection) -> tuple[list[GpuReading], Drivers]:
     """All vendors' readings in PCI order, and the kernel drivers. Probes without a trace of their cards stay home."""
     nvidia = Running("nvidia", lambda: probe_nvidia(host, devices), Nvidia(), 30.0)
     others: list[Running[tuple[GpuReading, ...]]] = []
@@ -108,8 +119,28 @@ def _gpu_readings(
         others.append(Running("apple", lambda: probe_apple(host), (), 12.0))
     found = here.take(nvidia)
     readings = [*found.gpus, *(reading for running in others for reading in here.take(running))]
-    readings.sort(key=lambda reading: (reading.pci_address is None, reading.pci_address or ""))
-    return readings, replace(drivers, nvidia=found.driver)
+    readings.sort(key=_place_on_bus)
+    return readings, replace(drivers, nvidia=_with_cuda(found.driver, here.issues))
+
+
+def _place_on_bus(reading: GpuReading) -> tuple[bool, tuple[int, ...], int]:
+    """PCI order; what is on no visible bus comes last, as its driver counts."""
+    index = reading.driver_index if reading.driver_index is not None else 1 << 20
+    return reading.pci_address is None, pci_order(reading.pci_address) if reading.pci_address else (), index
+
+
+def _with_cuda(driver: NvidiaDriver | None, issues: Issues) -> NvidiaDriver | None:
+    """The driver with the CUDA version of its branch, where nothing told it: nvidia-smi's query does not."""
+    if driver is None or driver.version is None or driver.cuda_version is not None:
+        return driver
+    from gpucheck.catalog.drivers import highest_cuda
+
+    cuda = highest_cuda(driver.version)
+    said = (
+        f"CUDA {cuda} is what branch {driver.version.partition('.')[0]} supports" if cuda else "its branch is not known"
+    )
+    issues.add("derived" if cuda else "unknown", "drivers.nvidia.cuda_version", f"the driver did not say: {said}")
+    return replace(driver, cuda_version=cuda)
 
 
 def _entries(readings: Sequence[GpuReading], host_memory: Memory, issues: Issues) -> tuple[Gpu, ...]:
@@ -125,9 +156,9 @@ def _entries(readings: Sequence[GpuReading], host_memory: Memory, issues: Issues
         card = build_gpu(reading, len(gpus), host_memory, issues)
         cards.append(card.index)
         gpus.append(card)
-        for instance in reading.mig_devices:
+        for instance in reading.mig_devices or ():
             gpus.append(build_slice(card, instance, len(gpus)))
-    numbers = {
+    numbers: dict[tuple[str, int | None], int] = {
         (reading.vendor, reading.driver_index): index for reading, index in zip(readings, cards, strict=True)
     }
     for reading, index in zip(readings, cards, strict=True):

@@ -52,7 +52,7 @@ def _part(text: str) -> list[Choice]:
     found = _COUNT.fullmatch(text)
     count, name = (int(found[1] or found[3]), found[2] or found[4]) if found else (1, text)
     if not name.strip():
-        raise UsageError("a card is missing: write, for example, \"2x RTX 4090\" or \"RTX 4090 + RTX 3090\"")
+        raise UsageError('a card is missing: write, for example, "2x RTX 4090" or "RTX 4090 + RTX 3090"')
     if not 1 <= count <= MAX_GPUS:
         raise UsageError(f"{count} of {name.strip()}: between 1 and {MAX_GPUS} can be simulated")
     return [card_named(name.strip())] * count

@@ -12,7 +12,18 @@ from typing import Literal
 from msgspec import Struct
 
 from gpucheck.probes.facts import (
-    Basis, Cpu, Framework, Limits, Memory, NvidiaDriver, OtherDriver, Place, Platform, ProbeIssue, State, Toolkits,
+    Basis,
+    Cpu,
+    Framework,
+    Limits,
+    Memory,
+    NvidiaDriver,
+    OtherDriver,
+    Place,
+    Platform,
+    ProbeIssue,
+    State,
+    Toolkits,
 )  # fmt: skip
 
 CategoryName = Literal["High-end", "Mid-range", "Budget", "Consumer", "Integrated", "CPU only"]

@@ -29,9 +29,7 @@ def apply_visibility(gpus: tuple[Gpu, ...], variables: Mapping[str, str], issues
         amd = _filter(amd, name, variables, hidden)
     # HIP reads its own variable first and CUDA's only in its absence, both counted among what ROCR has left.
     _filter(amd, "HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in variables else _CUDA, variables, hidden)
-    return tuple(
-        replace(gpu, visible=gpu.index not in hidden, hidden_by=hidden.get(gpu.index)) for gpu in gpus
-    )
+    return tuple(replace(gpu, visible=gpu.index not in hidden, hidden_by=hidden.get(gpu.index)) for gpu in gpus)
 
 
 def _filter(gpus: list[Gpu], name: str, variables: Mapping[str, str], hidden: dict[int, str]) -> list[Gpu]:
@@ -66,7 +64,7 @@ def _chosen(value: str, ordered: list[Gpu], slices: list[Gpu]) -> list[Gpu]:
 def _entry(entry: str, ordered: list[Gpu], slices: list[Gpu]) -> Gpu | None:
     """The device of one entry, None for one that names nothing, several, or what is not there."""
     if entry.isascii() and entry.isdecimal():
-        return ordered[int(entry)] if len(entry) < 6 and int(entry) < len(ordered) else None  # noqa: PLR2004
+        return ordered[int(entry)] if len(entry) < 6 and int(entry) < len(ordered) else None
     if not entry.upper().startswith(("GPU-", "MIG-")):
         return None
     candidates = slices if entry.upper().startswith("MIG-") else ordered

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gpucheck.host.answer import MALFORMED
+from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.host.pythons import FRAMEWORKS
 from gpucheck.probes.collect import Found, Issues
@@ -35,7 +35,8 @@ def probe_frameworks(host: Host, interpreter: str | None) -> Found[tuple[Framewo
     prefix, version = _chosen(host, interpreter)
     packages = None if prefix is None else _packages(host, issues, prefix, version)
     if packages is None:
-        packages = _asked(host, issues, interpreter) if interpreter else []
+        asked = interpreter or (f"{prefix}/bin/python" if prefix else None)
+        packages = _asked(host, issues, asked) if asked else []
     found = {package.name: package for package in reversed(packages) if package.name in FRAMEWORKS}
     frameworks = (_framework(host, issues, found[name]) for name in FRAMEWORKS if name in found)
     return Found(tuple(frameworks), issues.all())
@@ -116,9 +117,7 @@ def _settings(host: Host, issues: Issues, prefix: str) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
-def _site_folders(
-    host: Host, issues: Issues, prefix: str, version: str | None
-) -> list[tuple[str, str | None]]:
+def _site_folders(host: Host, issues: Issues, prefix: str, version: str | None) -> list[tuple[str, str | None]]:
     """Folders that may hold packages, each with its Python's version; a prefix like /usr may hold several."""
     folders: list[tuple[str, str | None]] = []
     for library in ("lib", "lib64"):
@@ -133,7 +132,10 @@ def _site_folders(
 
 def _asked(host: Host, issues: Issues, interpreter: str) -> list[Package]:
     """What the interpreter itself says; costs the start of a Python."""
-    answer = issues.value(interpreter, host.python(interpreter, "frameworks")) or {}
+    asked = host.python(interpreter, "frameworks")
+    if asked.error == NOT_FOUND:  # somebody chose it, so that its absence is news
+        issues.add(NOT_FOUND, interpreter, "no such Python")
+    answer = issues.value(interpreter, asked) or {}
     version, found = answer.get("version"), answer.get("found")
     if answer and not isinstance(found, dict):
         issues.add(MALFORMED, interpreter, "packages by name expected")

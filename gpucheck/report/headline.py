@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.fit import largest_fitting
 from gpucheck.assess.words import nominal_gb
@@ -18,7 +16,7 @@ def headline(machine: Machine) -> str:
 
 
 def problem_line(findings: tuple[Finding, ...]) -> str | None:
-    """"2 errors, 1 warning: first title (GC201)", None when nothing is wrong."""
+    """Such as "2 errors, 1 warning: first title (GC201)", None when nothing is wrong."""
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = sum(finding.severity == "warning" for finding in findings)
     counts = [_count(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number]
@@ -29,12 +27,15 @@ def problem_line(findings: tuple[Finding, ...]) -> str | None:
 
 
 def cards_in_words(gpus: list[Gpu]) -> str:
-    """"8 × NVIDIA H100 80GB HBM3, 640 GB" or "one NVIDIA GeForce RTX 4090, 24 GB"."""
+    """Such as "8 × NVIDIA H100 80GB HBM3, 640 GB" or "one NVIDIA GeForce RTX 4090, 24 GB"."""
+    kinds: dict[object, list[Gpu]] = {}
+    for gpu in gpus:  # a lost card is known by its catalogue entry only, under another name
+        kinds.setdefault((gpu.catalogue_id or gpu.name, gpu.memory.total_bytes), []).append(gpu)
     parts = []
-    for (name, total), group in groupby(gpus, key=lambda gpu: (gpu.name, gpu.memory.total_bytes)):
-        number = len(list(group))
+    for like in kinds.values():
+        total, number = like[0].memory.total_bytes, len(like)
         size = "" if total is None else f", {nominal_gb(total, number)}"
-        parts.append(f"{f'{number} ×' if number > 1 else 'one'} {name or 'GPU without a name'}{size}")
+        parts.append(f"{f'{number} ×' if number > 1 else 'one'} {like[0].name or 'GPU without a name'}{size}")
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
@@ -42,7 +43,9 @@ def _hardware(machine: Machine) -> str:
     cards = [gpu for gpu in machine.gpus if gpu.kind != "mig"]
     if not cards:
         others = len(machine.display_adapters)
-        return "no GPU or AI accelerator found" + (f" ({_count(others, 'display adapter')} without one)" if others else "")
+        return "no GPU or AI accelerator found" + (
+            f" ({_count(others, 'display adapter')} without one)" if others else ""
+        )
     usable = {gpu.mig.parent if gpu.kind == "mig" else gpu.index for gpu in machine.usable_gpus}
     words = cards_in_words(cards)
     if not usable:
@@ -62,9 +65,15 @@ def _capacity(machine: Machine) -> str:
             f"Holds none of the usual model sizes {where}."
         )  # fmt: skip
     several = "GPUs" if len(machine.usable_gpus) > 1 else "GPU"
+    if all(gpu.kind == "mig" for gpu in machine.usable_gpus):
+        several = "largest slice"
     if largest.on_gpus is None:
         known = any(gpu.memory.usable_bytes is not None for gpu in machine.usable_gpus)
-        sentence = f"Holds none of the usual model sizes on the {several}" if known else "Its GPU memory is not known"
+        sentence = (
+            f"Holds none of the usual model sizes on the {several}"
+            if known
+            else "How much memory its GPU has is not known"
+        )
     else:
         sentence = f"Holds models up to about {_size(largest.on_gpus)} in 4-bit on the {several}"
     if largest.with_offload is not None and largest.with_offload != largest.on_gpus:

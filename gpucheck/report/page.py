@@ -55,7 +55,7 @@ class Page:
         """Styled pieces at the left and a text at the right end of one line, or below where that is too narrow."""
         left = Text.assemble(*((self._plain(text), style) for text, style in pieces))
         gap = self.width - len(left) - len(right)
-        if gap >= 2:  # noqa: PLR2004 - they would touch
+        if gap >= 2:
             self._lines.append(left.append(" " * gap).append(self._plain(right), right_style))
             return
         self._lines.append(left)
@@ -76,9 +76,7 @@ class Page:
             self._console.print(line, no_wrap=True, overflow="ignore", crop=False, highlight=False)
 
     def _wrap(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(
-            self._plain(text), max(width, 16), break_long_words=True, break_on_hyphens=False
-        )
+        return textwrap.wrap(self._plain(text), max(width, 16), break_long_words=True, break_on_hyphens=False)
 
     def _plain(self, text: str) -> str:
         """The text in the console's characters and without control characters, which names can smuggle in."""

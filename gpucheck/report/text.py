@@ -88,7 +88,7 @@ def _host(page: Page, machine: Machine, verbose: bool) -> None:
 
 
 def _system(machine: Machine) -> str:
-    """"Linux 6.8, Ubuntu 24.04, container (docker) in a VM (kvm)"."""
+    """Such as "Linux 6.8, Ubuntu 24.04, container (docker) in a VM (kvm)"."""
     platform = machine.platform
     if machine.source == "simulated":
         return "simulated: the cards are the catalogue's, idle and with their driver"
@@ -104,7 +104,7 @@ def _system(machine: Machine) -> str:
 
 
 def _cpu(machine: Machine) -> str:
-    """"AMD EPYC 9V74, 2 of 64 cores usable (cgroup quota), AVX2 AVX-512"."""
+    """Such as "AMD EPYC 9V74, 2 of 64 cores usable (cgroup quota), AVX2 AVX-512"."""
     cpu = machine.cpu
     if cpu.logical_cores is None:
         return cpu.name or "unknown"
@@ -120,7 +120,7 @@ def _cpu(machine: Machine) -> str:
 
 
 def _memory(machine: Machine) -> str:
-    """"15.6 GiB (cgroup limit; the machine has 251 GiB), 14.9 GiB available"."""
+    """Such as "15.6 GiB (cgroup limit; the machine has 251 GiB), 14.9 GiB available"."""
     memory = machine.memory
     if memory.total_bytes is None:
         return "unknown"

@@ -43,7 +43,12 @@ def show_answer(page: Page, answer: FitAnswer) -> None:
     page.blank()
     memory = answer.memory
     page.row(
-        SYMBOLS[answer.fits], f"{answer.model} @ {answer.quant}: {answer.verdict}", 4, 2, "bold", _STYLES[answer.fits]
+        SYMBOLS[answer.fits],
+        f"{answer.model} @ {answer.quant}: {answer.verdict}",
+        4,
+        2,
+        "bold",
+        _STYLES[answer.fits],
     )
     page.row("needs", f"{format_bytes(memory.total_bytes)}, between {format_bytes(memory.low_bytes)} and"
              f" {format_bytes(memory.high_bytes)}", _AT, 4)  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from gpucheck.assess.words import matrix_term, ordinal, shader_term, unit_term
 from gpucheck.machine.types import Gpu, Machine
 from gpucheck.report.page import Page
@@ -20,8 +18,10 @@ def show_gpus(page: Page, machine: Machine, verbose: bool) -> None:
         if gpu.mig.parent is not None:
             slices.setdefault(gpu.mig.parent, []).append(gpu)
     cards = [gpu for gpu in machine.gpus if gpu.kind != "mig"]
-    for _, group in groupby(cards, key=lambda gpu: _likeness(gpu, slices)):
-        like = list(group)
+    groups: dict[tuple[object, ...], list[Gpu]] = {}
+    for gpu in cards:
+        groups.setdefault(_likeness(gpu, slices), []).append(gpu)
+    for like in groups.values():
         page.blank()
         _show_group(page, like, verbose)
         for part in slices.get(like[0].index, ()):
@@ -31,19 +31,28 @@ def show_gpus(page: Page, machine: Machine, verbose: bool) -> None:
 def _likeness(gpu: Gpu, slices: dict[int, list[Gpu]]) -> tuple[object, ...]:
     """Cards of equal likeness are shown once; one that is cut into slices stands alone."""
     alone = gpu.index if gpu.index in slices else None
-    return gpu.name, gpu.memory.total_bytes, gpu.state, gpu.visible, gpu.bandwidth_bytes_per_s, gpu.mig.mode, alone
+    return (
+        gpu.name,
+        gpu.memory.total_bytes,
+        gpu.state,
+        gpu.visible,
+        gpu.bandwidth_bytes_per_s,
+        gpu.mig.mode,
+        alone,
+    )
 
 
 def _show_group(page: Page, gpus: list[Gpu], verbose: bool) -> None:
     first = gpus[0]
-    number = f"GPU {first.index}" if len(gpus) == 1 else f"GPU {first.index}–{gpus[-1].index}"
     name = first.name or f"{first.vendor} GPU without a name"
     times = f"{len(gpus)} × " if len(gpus) > 1 else ""
-    page.spread([(f"  {number:<9}", "bold"), (times, ""), (name, "bold")], _category(first))
+    page.spread([(f"  {_numbers(gpus):<9}", "bold"), (times, ""), (name, "bold")], _category(first))
     if first.state != "ok":
         page.row("state", f"{first.state.replace('_', ' ')}: {first.detail or 'no further word'}", _AT, 4, "red")
     if not first.visible:
         page.row("hidden", f"by {first.hidden_by}", _AT, 4, "yellow")
+    if first.state not in {"ok", "no_driver"} and not verbose:
+        return  # what it could do is no use now
     page.row("memory", _memory(gpus), _AT, 4)
     page.row("compute", _compute(first), _AT, 4)
     rates = _rates(first)
@@ -61,6 +70,17 @@ def _show_group(page: Page, gpus: list[Gpu], verbose: bool) -> None:
         _show_details(page, first)
 
 
+def _numbers(gpus: list[Gpu]) -> str:
+    """Such as "GPU 0–4, 6–7 ": runs of numbers, and room before the name."""
+    runs: list[list[int]] = []
+    for index in (gpu.index for gpu in gpus):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return "GPU " + ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) + " "
+
+
 def _category(gpu: Gpu) -> str:
     if gpu.category is None:
         return ""
@@ -68,7 +88,7 @@ def _category(gpu: Gpu) -> str:
 
 
 def _memory(gpus: list[Gpu]) -> str:
-    """"24.0 GiB GDDR6X, 22.6 GiB free, 1,008 GB/s"."""
+    """Such as "24.0 GiB GDDR6X, 22.6 GiB free, 1,008 GB/s"."""
     first = gpus[0]
     if first.memory.total_bytes is None:
         words = "size unknown"
@@ -89,7 +109,7 @@ def _memory(gpus: list[Gpu]) -> str:
 
 
 def _compute(gpu: Gpu) -> str:
-    """"16,384 CUDA cores, 512 Tensor Cores (4th generation)"."""
+    """Such as "16,384 CUDA cores, 512 Tensor Cores (4th generation)"."""
     parts = []
     if gpu.shader_cores is not None:
         parts.append(f"{gpu.shader_cores:,} {shader_term(gpu)}")
@@ -106,7 +126,7 @@ def _compute(gpu: Gpu) -> str:
 
 
 def _rates(gpu: Gpu) -> str:
-    """"fp32 82.6 T, bf16 165 T, fp8 330 T, int8 661 T per second"."""
+    """Such as "fp32 82.6 T, bf16 165 T, fp8 330 T, int8 661 T per second"."""
     known = {name: getattr(gpu.flops, name) for name in _SHOWN_RATES}
     if known["bf16"] is not None:
         known["fp16"] = None  # the same rate wherever both exist
@@ -151,7 +171,8 @@ def _show_details(page: Page, gpu: Gpu) -> None:
     facts = {
         "address": gpu.pci_address and f"{gpu.pci_address}, id {gpu.pci_id}",
         "uuid": gpu.uuid,
-        "power": gpu.tdp_w and f"{gpu.tdp_w:g} W" + (f", limited to {gpu.power_limit_w:g} W" if gpu.power_limit_w else ""),
+        "power": gpu.tdp_w
+        and f"{gpu.tdp_w:g} W" + (f", limited to {gpu.power_limit_w:g} W" if gpu.power_limit_w else ""),
         "modes": ", ".join(_modes(gpu)),
         "processes": gpu.processes and f"{gpu.processes}, using {format_bytes(gpu.processes_memory_bytes or 0)}",
         "slowed by": ", ".join(gpu.throttle_reasons).replace("_", " "),

@@ -36,7 +36,7 @@ def test_plain_linux():
         (r'PRETTY_NAME="A \"quoted\" \$name"', 'A "quoted" $name'),
         ("NAME=x\n  PRETTY_NAME=Indented\n", "Indented"),
         ('PRETTY_NAME=""', None),
-        ('PRETTY_NAME="', '"'),
+        ('PRETTY_NAME="', None),
         ("", None),
     ],
 )

@@ -45,9 +45,7 @@ class Interface(Struct, frozen=True):
 
 def gpu_devices(pci: Iterable[PciDevice]) -> tuple[PciDevice, ...]:
     """NVIDIA's GPUs among the devices: bridges, audio and USB functions of the same card are none."""
-    return tuple(
-        device for device in pci if device.vendor_id.lower() == VENDOR and device.pci_class[:4] in CLASSES
-    )
+    return tuple(device for device in pci if device.vendor_id.lower() == VENDOR and device.pci_class[:4] in CLASSES)
 
 
 def merge_cards(pci: Iterable[PciDevice], kernel: Mapping[str, KernelCard]) -> list[Card]:
@@ -57,9 +55,7 @@ def merge_cards(pci: Iterable[PciDevice], kernel: Mapping[str, KernelCard]) -> l
     return [Card(address=one, pci=devices.get(one), kernel=kernel.get(one)) for one in addresses]
 
 
-def join_bus(
-    host: Host, readings: Sequence[GpuReading], cards: Sequence[Card], talk: Interface
-) -> list[GpuReading]:
+def join_bus(host: Host, readings: Sequence[GpuReading], cards: Sequence[Card], talk: Interface) -> list[GpuReading]:
     """One reading per card, and those of the driver that are on no visible bus (WSL2, Jetson), in order."""
     left = {card.address: card for card in cards}
     joined = []

@@ -12,7 +12,7 @@ from gpucheck.probes.nvidia.asking import SOURCE
 from gpucheck.probes.nvidia.bus import Interface, gpu_devices, join_bus, merge_cards
 from gpucheck.probes.nvidia.kernel import Kernel, read_cards, read_kernel
 from gpucheck.probes.nvidia.nvml_reader import NvmlLog, read_nvml
-from gpucheck.probes.nvidia.smi import Smi, read_smi
+from gpucheck.probes.nvidia.smi_log import Smi
 from gpucheck.probes.nvidia.words import same_release
 
 MISMATCH = "nvml_lib_rm_version_mismatch"
@@ -34,7 +34,7 @@ def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
     """
     issues = Issues()
     nvml = read_nvml(host, issues)
-    smi = read_smi(host, issues) if not nvml.gpus else Smi()
+    smi = Smi() if nvml.gpus else _ask_smi(host, issues)
     kernel = read_kernel(host, issues)
     devices = gpu_devices(pci)
     readings = nvml.gpus or smi.log.gpus
@@ -49,6 +49,13 @@ def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
     gpus = tuple(join_bus(host, readings, cards, talk))
     _note_start(nvml, issues, evidence=bool(gpus) or kernel.version is not None)
     return Found(Nvidia(driver=_driver(nvml, smi, kernel, issues), gpus=gpus), issues.all())
+
+
+def _ask_smi(host: Host, issues: Issues) -> Smi:
+    """The second rung, its parsers imported only where it is climbed."""
+    from gpucheck.probes.nvidia.smi import read_smi
+
+    return read_smi(host, issues)
 
 
 def _note_start(nvml: NvmlLog, issues: Issues, *, evidence: bool) -> None:

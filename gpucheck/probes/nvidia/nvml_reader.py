@@ -80,9 +80,7 @@ def _gpus(host: Host, count: int, issues: Issues) -> tuple[GpuReading, ...]:
 
 def _together(gpus: Sequence[Asker], work: Callable[[Asker], None], deadline_s: float) -> None:
     """Run `work` for all GPUs at once; one that is not through by the deadline is given up as it stands."""
-    threads = [
-        threading.Thread(target=work, args=(gpu,), name=f"gpucheck {gpu.name}", daemon=True) for gpu in gpus
-    ]
+    threads = [threading.Thread(target=work, args=(gpu,), name=f"gpucheck {gpu.name}", daemon=True) for gpu in gpus]
     for thread in threads:
         thread.start()
     end = time.monotonic() + deadline_s

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import msgspec
-from msgspec import Struct
 
 from gpucheck.host.answer import NOT_FOUND, TIMEOUT, Output
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading, MigInstance, ProbeIssue
 from gpucheck.probes.nvidia.smi_csv import FIELDS, OLD_FIELDS, Listed, parse_csv, parse_list
-from gpucheck.probes.nvidia.smi_log import SmiLog, merge
+from gpucheck.probes.nvidia.smi_log import Smi, SmiLog, merge
 from gpucheck.probes.nvidia.smi_xml import parse_xml
+from gpucheck.probes.nvidia.words import profile_by_sms
 
 PLAIN = "nvidia-smi"
 WSL = "/usr/lib/wsl/lib/nvidia-smi"  # beside the library, and often on no search path (WSL #11888)
 TIMEOUT_S = 10.0  # without persistence mode every GPU is started anew, a second each
 NEEDED = {"name": "name", "memory_total_bytes": "memory size", "compute_capability": "compute capability"}
 _LIBRARY = re.compile(r"NVML library version:\s*(\d{3,5}(?:\.\d{1,5}){1,3})")
-
-
-class Smi(Struct, frozen=True):
-    """The log, and what a failing nvidia-smi gave away instead."""
-
-    log: SmiLog = SmiLog()
-    mismatch: bool = False  # kernel module and library are of different versions
-    library_version: str | None = None
 
 
 class Runner:
@@ -88,7 +81,7 @@ def read_smi(host: Host, issues: Issues) -> Smi:
     log = merge(log, _query(runner, issues))
     if any(gpu.mig_mode == "enabled" for gpu in log.gpus):
         listed = runner.run("-L")
-        log = _with_profiles(log, parse_list(listed.stdout) if listed is not None else (), issues)
+        log = _with_profiles(log, parse_list(listed.stdout) if _printed(listed) else None, issues)
     _note_gaps(log, issues)
     printed = "\n".join(runner.printed)
     library = _LIBRARY.search(printed)
@@ -126,17 +119,25 @@ def _query(runner: Runner, issues: Issues) -> SmiLog:
     return SmiLog()
 
 
-def _with_profiles(log: SmiLog, listed: Sequence[Listed], issues: Issues) -> SmiLog:
+def _printed(output: Output | None) -> TypeGuard[Output]:
+    return output is not None and output.returncode == 0
+
+
+def _with_profiles(log: SmiLog, listed: Sequence[Listed] | None, issues: Issues) -> SmiLog:
     gpus = []
     for gpu in log.gpus:
-        own = {entry.index: entry for entry in listed if entry.gpu == gpu.driver_index}
-        gpus.append(_profiled(gpu, own, issues) if gpu.mig_mode == "enabled" else gpu)
+        own = {entry.index: entry for entry in listed or () if entry.gpu == gpu.driver_index}
+        if gpu.mig_mode == "enabled" and listed is None and gpu.mig_devices is None:
+            issues.add("mig_devices_unknown", PLAIN, f"gpu{gpu.driver_index}: MIG is on, nothing lists its devices")
+            gpus.append(gpu)
+        else:
+            gpus.append(_profiled(gpu, own, issues) if gpu.mig_mode == "enabled" else gpu)
     return msgspec.structs.replace(log, gpus=tuple(gpus))
 
 
 def _profiled(gpu: GpuReading, listed: dict[int, Listed], issues: Issues) -> GpuReading:
     """The GPU with profiles and UUIDs of its MIG devices, and with those that only the list has."""
-    known = {device.index: device for device in gpu.mig_devices}
+    known = {device.index: device for device in gpu.mig_devices or ()}
     devices = []
     for index in sorted({*known, *listed}):
         device, entry = known.get(index, MigInstance(index=index)), listed.get(index)
@@ -144,7 +145,10 @@ def _profiled(gpu: GpuReading, listed: dict[int, Listed], issues: Issues) -> Gpu
             detail = f"gpu{gpu.driver_index} MIG device {index}: no memory size"
             issues.add("mig_memory_unknown", PLAIN, detail)
         if entry is None:
-            issues.add("mig_profile_unknown", PLAIN, f"gpu{gpu.driver_index} MIG device {index}: not in -L")
+            profile = profile_by_sms(device.multiprocessors, device.memory_total_bytes, gpu.memory_total_bytes)
+            device = msgspec.structs.replace(device, profile=profile)
+            if profile is None:
+                issues.add("mig_profile_unknown", PLAIN, f"gpu{gpu.driver_index} MIG device {index}: not in -L")
         else:
             device = msgspec.structs.replace(device, profile=entry.profile, uuid=entry.uuid)
         devices.append(device)
@@ -156,8 +160,6 @@ def _note_gaps(log: SmiLog, issues: Issues) -> None:
         for fact, words in NEEDED.items():
             if gpu.state == "ok" and getattr(gpu, fact) is None:
                 issues.add("missing", PLAIN, f"gpu{gpu.driver_index}: no {words}")
-    if log.gpus and log.cuda_version is None:
-        issues.add("missing", PLAIN, "no CUDA version of the driver: only the XML has it")
 
 
 def _carry(found: Sequence[ProbeIssue], issues: Issues) -> None:

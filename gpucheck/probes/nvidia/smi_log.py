@@ -21,6 +21,14 @@ class SmiLog(Struct, frozen=True):
     gpus: tuple[GpuReading, ...] = ()
 
 
+class Smi(Struct, frozen=True):
+    """The log, and what a failing nvidia-smi gave away instead."""
+
+    log: SmiLog = SmiLog()
+    mismatch: bool = False  # kernel module and library are of different versions
+    library_version: str | None = None
+
+
 def sourced(source: str, facts: dict[str, Any], **own: Any) -> GpuReading:
     """A reading of the facts that are known, each with its source."""
     known = {fact: value for fact, value in facts.items() if value not in UNKNOWN}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.facts import GpuReading, MigInstance
 from gpucheck.probes.nvidia import words
@@ -89,9 +91,10 @@ def _gpu(element: Element, index: int) -> GpuReading:
     if element.findtext("gpu_reset_status/reset_required") == "Yes" and state == "ok":
         state = "needs_reset"
     facts = _identity(element) | _memory(element) | _link(element) | _modes(element) | _limits(element)
-    facts["mig_devices"] = tuple(_mig(device) for device in element.findall("mig_devices/mig_device"))
     detail = {"lost": "nvidia-smi: GPU is lost", "needs_reset": "nvidia-smi: GPU requires reset"}.get(state)
-    return sourced(SOURCE, facts, state=state, detail=detail, driver_index=index)
+    reading = sourced(SOURCE, facts, state=state, detail=detail, driver_index=index)
+    devices = tuple(_mig(device) for device in element.findall("mig_devices/mig_device"))
+    return msgspec.structs.replace(reading, mig_devices=devices)  # also none of them is knowledge
 
 
 def _identity(element: Element) -> dict[str, Any]:

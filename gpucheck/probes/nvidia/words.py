@@ -78,6 +78,16 @@ def profile_in_name(name: str | None) -> str | None:
     return found[1] if found is not None else None
 
 
+# SMs of a MIG device's slices on GA100 (14 a slice) and GH100 (16 and more); each count belongs to one of them
+_SLICES_BY_SMS = {14: 1, 28: 2, 42: 3, 56: 4, 98: 7, 16: 1, 26: 1, 32: 2, 60: 3, 64: 4, 132: 7}
+
+
+def profile_by_sms(multiprocessors: int | None, memory_bytes: int | None, card_bytes: int | None) -> str | None:
+    """The profile of a MIG device of which only size and SMs are told, as in nvidia-smi's XML."""
+    slices = _SLICES_BY_SMS.get(multiprocessors or 0)
+    return profile_of(0, slices, memory_bytes >> 20, card_bytes) if slices and memory_bytes else None
+
+
 def profile_of(compute_slices: int, gpu_slices: int, memory_mb: int, card_bytes: int | None) -> str | None:
     """The profile that NVIDIA's tools would name, from the slice counts and the memory of a MIG device.
 

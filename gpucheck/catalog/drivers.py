@@ -1,0 +1,22 @@
+"""NVIDIA driver branches and the highest CUDA that each supports, for when only the driver's version is told.
+
+NVIDIA's CUDA toolkit bundles (each toolkit carries the driver whose own CUDA it is) and public nvidia-smi outputs
+of drivers 418 to 610; 615 is from one source.
+"""
+
+from __future__ import annotations
+
+_CUDA_BY_BRANCH = {
+    418: "10.1", 440: "10.2", 450: "11.0", 455: "11.1", 460: "11.2", 465: "11.3", 470: "11.4", 495: "11.5",
+    510: "11.6", 511: "11.6", 515: "11.7", 516: "11.7", 520: "11.8", 522: "11.8", 525: "12.0", 528: "12.0",
+    530: "12.1", 531: "12.1", 535: "12.2", 536: "12.2", 537: "12.2", 545: "12.3", 546: "12.3", 550: "12.4",
+    551: "12.4", 552: "12.4", 555: "12.5", 556: "12.5", 560: "12.6", 561: "12.6", 565: "12.7", 566: "12.7",
+    570: "12.8", 572: "12.8", 575: "12.9", 576: "12.9", 577: "12.9", 580: "13.0", 581: "13.0", 590: "13.1",
+    591: "13.1", 595: "13.2", 610: "13.3", 615: "13.4",
+}  # fmt: skip
+
+
+def highest_cuda(driver_version: str) -> str | None:
+    """The highest CUDA of a driver's branch: "13.1" of "590.48.01"; None of a branch that is not in the table."""
+    branch = driver_version.partition(".")[0]
+    return _CUDA_BY_BRANCH.get(int(branch)) if branch.isdecimal() and len(branch) < 5 else None

@@ -1,0 +1,136 @@
+"""Frameworks by the names of installed packages."""
+
+import pytest
+
+from gpucheck.probes.frameworks import parse_package, parse_torch_version, prefix_of, probe_frameworks
+from tests.fake_source import fake_host
+
+OWN = {"python": {"version": "3.11.7", "prefix": "/opt/own", "executable": "/opt/own/bin/python"}}
+
+
+def site(prefix, *packages, python="python3.11", kind="site-packages"):
+    """Folders of installed packages."""
+    return [f"{prefix}/lib/{python}/{kind}/{package}" for package in packages]
+
+
+def found_in(host, interpreter=None):
+    """{name: (version, build, python)}."""
+    frameworks = probe_frameworks(host, interpreter).facts
+    return {one.name: (one.version, one.build, one.python) for one in frameworks}
+
+
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [
+        ("torch-2.9.1+cu128.dist-info", ("torch", "2.9.1+cu128")),
+        ("llama_cpp_python-0.3.2.dist-info", ("llama-cpp-python", "0.3.2")),
+        ("Flash_Attn-2.6.3.dist-info", ("flash-attn", "2.6.3")),
+        ("torch-2.0.0-py3.11.egg-info", ("torch", "2.0.0")),
+        ("nvidia_ml_py-13.590.44.dist-info", ("nvidia-ml-py", "13.590.44")),
+        ("~orch-2.1.0.dist-info", ("~orch", "2.1.0")),
+        ("torch", None),
+        ("torch.dist-info", None),
+        ("distutils-precedence.pth", None),
+    ],
+)
+def test_parse_package(folder, package):
+    """Names are normalised; folders without a version are no packages."""
+    assert parse_package(folder) == package
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("__version__ = '2.9.1+cu128'\ndebug = False\ncuda: Optional[str] = '12.8'\n", ("2.9.1", "cu128")),
+        ("__version__ = '2.9.1'\ncuda = '12.8'\nhip = None\n", ("2.9.1", "cu128")),
+        ("__version__ = '2.9.1+rocm6.4'\ncuda: Optional[str] = None\nhip: Optional[str] = '6.4.1'\n", ("2.9.1", "rocm6.4")),
+        ("__version__ = '2.5.1'\ncuda = None\nhip = '6.2.41133-dd7f95766'\n", ("2.5.1", "rocm6.2")),
+        ("__version__ = '2.5.1'\ncuda: Optional[str] = None\n", ("2.5.1", "cpu")),
+        ("", (None, None)),
+    ],
+)
+def test_parse_torch_version(text, expected):
+    """The build's tag as it is written, or made from the CUDA or HIP version."""
+    assert parse_torch_version(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "prefix"),
+    [("/venv/bin/python", "/venv"), ("/usr/bin/python3", "/usr"), ("/bin/python3", "/"), ("python3", None),
+     ("C:\\env\\Scripts\\python.exe", "C:/env"), ("C:\\Python311\\python.exe", "C:/Python311")],
+)  # fmt: skip
+def test_prefix_of(interpreter, prefix):
+    """The environment that an interpreter's path shows; a bare name shows none."""
+    assert prefix_of(interpreter) == prefix
+
+
+def test_own_environment():
+    """Without any choice our own Python counts, and only its own version's folder."""
+    folders = site("/opt/own", "vllm-0.11.0.dist-info", "click-8.1.dist-info")
+    folders += site("/opt/own", "torch-1.0.dist-info", python="python3.9")
+    host = fake_host(system=OWN, folders=folders)
+    assert found_in(host) == {"vllm": ("0.11.0", None, "3.11")}
+
+
+def test_active_environment_before_our_own():
+    """An isolated installation of gpucheck inspects the project's environment."""
+    folders = site("/project/.venv", "jax-0.4.30.dist-info") + site("/opt/own", "vllm-0.11.0.dist-info")
+    host = fake_host(system=OWN, env={"VIRTUAL_ENV": "/project/.venv"}, folders=folders)
+    assert list(found_in(host)) == ["jax"]
+    host = fake_host(system=OWN, env={"CONDA_PREFIX": "/project/.venv"}, folders=folders)
+    assert list(found_in(host)) == ["jax"]
+
+
+def test_given_interpreter_before_all():
+    """--python wins over the active environment, and its files suffice: nothing is run."""
+    folders = site("/a", "torch-2.9.1.dist-info") + site("/b", "jax-0.4.30.dist-info")
+    files = {"/a/pyvenv.cfg": "home = /usr/bin\nversion = 3.11.7\n",
+             "/a/lib/python3.11/site-packages/torch/version.py": "__version__ = '2.9.1+cu128'\ncuda = '12.8'\n"}  # fmt: skip
+    host = fake_host(env={"VIRTUAL_ENV": "/b"}, folders=folders, files=files)
+    assert found_in(host, "/a/bin/python") == {"torch": ("2.9.1", "cu128", "3.11")}
+    assert "python" not in {section for section, _ in host.source.asked}
+
+
+def test_interpreter_whose_files_do_not_tell():
+    """A bare name, and an environment that shares the system's packages, must be asked themselves."""
+    answer = {"version": "3.12.1", "prefix": "/usr", "found": {"torch": ["2.5.1", "/usr/lib/x"], "jax": "odd"}}
+    host = fake_host(answers={("python", "python3 frameworks"): answer},
+                     files={"/usr/lib/x/torch/version.py": "__version__ = '2.5.1+cpu'\n"})  # fmt: skip
+    found = probe_frameworks(host, "python3")
+    assert [(one.name, one.build, one.python) for one in found.facts] == [("torch", "cpu", "3.12")]
+    assert [issue.code for issue in found.issues] == ["malformed"]
+    shared = fake_host(files={"/v/pyvenv.cfg": "include-system-site-packages = true\n"},
+                       answers={("python", "/v/bin/python frameworks"): answer})  # fmt: skip
+    assert "torch" in found_in(shared, "/v/bin/python")
+    active = fake_host(files={"/v/pyvenv.cfg": "include-system-site-packages = true\n"}, env={"VIRTUAL_ENV": "/v"},
+                       answers={("python", "/v/bin/python frameworks"): answer})  # fmt: skip
+    assert "torch" in found_in(active)
+
+
+def test_debian_folder_and_windows_folder():
+    """Debian has dist-packages, Windows one folder without a version in its name."""
+    debian = fake_host(folders=site("/usr", "torch-2.6.0.dist-info", python="python3", kind="dist-packages"))
+    assert list(found_in(debian, "/usr/bin/python3")) == ["torch"]
+    windows = fake_host(folders=["C:/env/Lib/site-packages/torch-2.6.0+cu126.dist-info"])
+    assert found_in(windows, "C:\\env\\Scripts\\python.exe") == {"torch": ("2.6.0", "cu126", None)}
+
+
+def test_lib64_is_often_the_same_folder():
+    """A package seen twice counts once."""
+    folders = site("/v", "torch-2.6.0.dist-info") + ["/v/lib64/python3.11/site-packages/torch-2.6.0.dist-info"]
+    assert len(found_in(fake_host(folders=folders), "/v/bin/python")) == 1
+
+
+def test_nobody_has_tried():
+    """Being installed is not being usable."""
+    host = fake_host(folders=site("/v", "vllm-0.11.0.dist-info"))
+    (one,) = probe_frameworks(host, "/v/bin/python").facts
+    assert (one.usable, one.reason) == (None, "not tried")
+
+
+def test_missing_interpreter():
+    """A path where nothing is, which somebody chose: nothing found, and told so."""
+    found = probe_frameworks(fake_host(), "/nowhere/bin/python")
+    assert (found.facts, [issue.code for issue in found.issues]) == ((), ["not_found"])
+    failing = fake_host(errors={("python", "/nowhere/bin/python frameworks"): "timeout"})
+    assert [issue.code for issue in probe_frameworks(failing, "/nowhere/bin/python").issues] == ["timeout"]

@@ -1,0 +1,158 @@
+"""The PCI bus: classes, drivers, links through bridges, and lspci where sysfs is hidden."""
+
+import pytest
+
+from gpucheck.probes.pci import bridges_of, parse_generation, parse_lspci, pci_order, probe_pci
+from tests.fake_source import fake_host
+
+BUS = "/sys/bus/pci/devices"
+
+
+def device(address, kind="0x030000", vendor="0x10de", number="0x2684", **more):
+    """The files of one device."""
+    facts = {"class": kind, "vendor": vendor, "device": number, **more}
+    return {f"{BUS}/{address}/{name}": f"{value}\n" for name, value in facts.items()}
+
+
+def link(width, speed, max_width, max_speed):
+    """The link's files."""
+    return {
+        "current_link_width": width,
+        "current_link_speed": speed,
+        "max_link_width": max_width,
+        "max_link_speed": max_speed,
+    }
+
+
+def test_all_facts_of_a_card():
+    """Ids without their 0x, driver by its link, no NUMA node for -1."""
+    more = {"subsystem_vendor": "0x1458", "subsystem_device": "0x40bf", "revision": "0xa1", "numa_node": "-1"}
+    files = device("0000:01:00.0", **more, **link("16", "2.5 GT/s PCIe", "16", "16.0 GT/s PCIe"))
+    links = {f"{BUS}/0000:01:00.0/driver": "../../../../bus/pci/drivers/nvidia"}
+    (card,) = probe_pci(fake_host(files=files, links=links)).facts
+    assert (card.vendor_id, card.device_id, card.pci_class, card.subsystem) == ("10de", "2684", "0300", "1458:40bf")
+    assert (card.revision, card.driver, card.numa_node) == ("a1", "nvidia", None)
+    assert (card.link_width, card.link_generation, card.link_max_width, card.link_max_generation) == (16, 1, 16, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [("0x030000", True), ("0x030200", True), ("0x038000", True), ("0x120000", True), ("0x0b4000", True),
+     ("0x060400", False), ("0x068000", False), ("0x040300", False), ("0x0c0330", False), ("junk", False), ("", False)],
+)  # fmt: skip
+def test_classes(kind, wanted):
+    """Displays, accelerators and co-processors; not the bridges, audio and USB functions beside them."""
+    assert bool(probe_pci(fake_host(files=device("0000:01:00.0", kind))).facts) is wanted
+
+
+def test_only_the_class_of_other_devices_is_read():
+    """On a bus of hundreds of devices each uninteresting one costs one read."""
+    files = {}
+    for number in range(200):
+        files.update(device(f"0000:{number:02x}:00.0", "0x020000"))
+    host = fake_host(files=files)
+    assert probe_pci(host).facts == ()
+    assert len([key for section, key in host.source.asked if section == "file"]) == 200
+
+
+def test_narrow_link_above_a_switch_on_the_card():
+    """The slot counts, not the link between the card's own switch and its chip (nokyan/resources #512)."""
+    files = {
+        **device("0000:00:01.0", "0x060400", "0x8086", **link("4", "8.0 GT/s PCIe", "16", "16.0 GT/s PCIe")),
+        **device("0000:01:00.0", "0x060400", "0x1002", **link("4", "8.0 GT/s PCIe", "16", "16.0 GT/s PCIe")),
+        **device("0000:02:00.0", "0x060400", "0x1002", **link("16", "16.0 GT/s PCIe", "16", "16.0 GT/s PCIe")),
+        **device("0000:03:00.0", vendor="0x1002", **link("16", "16.0 GT/s PCIe", "16", "16.0 GT/s PCIe")),
+    }
+    path = "../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0/0000:02:00.0/0000:03:00.0"
+    (card,) = probe_pci(fake_host(files=files, links={f"{BUS}/0000:03:00.0": path})).facts
+    assert (card.link_width, card.link_generation, card.link_max_width) == (4, 3, 16)
+
+
+def test_root_ports_of_hypervisors_are_left_out():
+    """QEMU's root port says x1 whatever stands behind it."""
+    files = {
+        **device("0000:00:02.0", "0x060400", "0x1b36", **link("1", "2.5 GT/s", "1", "2.5 GT/s")),
+        **device("0000:06:00.0", **link("16", "16.0 GT/s PCIe", "16", "16.0 GT/s PCIe")),
+    }
+    links = {f"{BUS}/0000:06:00.0": "../../../devices/pci0000:00/0000:00:02.0/0000:06:00.0"}
+    (card,) = probe_pci(fake_host(files=files, links=links)).facts
+    assert (card.link_width, card.link_max_generation) == (16, 4)
+
+
+@pytest.mark.parametrize("width", ["0", "255", "", "Unknown"])
+def test_unknown_link(width):
+    """No link and an unknown one give no width, and no issue: integrated GPUs have none."""
+    found = probe_pci(fake_host(files=device("0000:00:02.0", **link(width, "Unknown", width, "Unknown speed"))))
+    assert (found.facts[0].link_width, found.facts[0].link_generation, found.issues) == (None, None, ())
+
+
+def test_link_that_cannot_be_read():
+    """Older kernels refuse to read the link of a device without one."""
+    errors = {("file", f"{BUS}/0000:00:02.0/current_link_width"): "io_error"}
+    found = probe_pci(fake_host(files=device("0000:00:02.0"), errors=errors))
+    assert (found.facts[0].link_width, found.issues) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "generation"),
+    [("2.5 GT/s PCIe", 1), ("5.0 GT/s PCIe", 2), ("8 GT/s", 3), ("8.0 GT/s PCIe", 3), ("16.0 GT/s PCIe", 4),
+     ("32.0 GT/s PCIe\n", 5), ("64.0 GT/s PCIe", 6), ("Unknown", None), ("", None)],
+)  # fmt: skip
+def test_parse_generation(text, generation):
+    """Transfer rates with and without decimals."""
+    assert parse_generation(text) == generation
+
+
+def test_bridges_of():
+    """Nearest first; the root's own name is no bridge."""
+    target = "../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0/0000:02:00.0"
+    assert bridges_of(target) == ["0000:01:00.0", "0000:00:01.0"]
+    assert bridges_of("") == bridges_of("nonsense") == bridges_of("a/0000:01:00.0") == []
+
+
+def test_order_by_number():
+    """A domain of five digits (Intel VMD) comes after one of four."""
+    addresses = ["10000:01:00.0", "0001:00:00.0", "0000:0a:00.1", "0000:0a:00.0"]
+    assert sorted(addresses, key=pci_order) == addresses[3:1:-1] + ["0001:00:00.0", "10000:01:00.0"]
+
+
+LSPCI = """\
+00:00.0 Host bridge [0600]: Intel Corporation 440FX - 82441FX PMC [Natoma] [8086:1237] (rev 02)
+01:00.0 VGA compatible controller [0300]: NVIDIA Corporation AD102 [GeForce RTX 4090] [10de:2684] (rev a1) (prog-if 00 [VGA controller])
+0001:00:00.0 3D controller [0302]: NVIDIA Corporation GA100 [A100 SXM4 80GB] [10de:20b2] (rev a1)
+000b:00:00.0 Bridge [0680]: NVIDIA Corporation GA100 [A100 NVSwitch] [10de:1af1] (rev a1)
+05:00.0 Processing accelerators [1200]: Advanced Micro Devices, Inc. [AMD/ATI] Aqua Vanjaram [Instinct MI300X] [1002:74a1]
+
+garbage \ufffd [0300
+"""  # noqa: E501
+
+
+def test_parse_lspci():
+    """Lines with and without domain and revision; other classes and garbage are passed over."""
+    found = [(one.address, one.vendor_id, one.device_id, one.revision) for one in parse_lspci(LSPCI)]
+    assert found == [
+        ("0000:01:00.0", "10de", "2684", "a1"),
+        ("0000:05:00.0", "1002", "74a1", None),
+        ("0001:00:00.0", "10de", "20b2", "a1"),
+    ]
+
+
+def test_lspci_only_where_sysfs_is_missing():
+    """An empty bus is an answer; a missing one is not."""
+    commands = {("lspci", "-Dnn"): LSPCI}
+    assert len(probe_pci(fake_host(commands=commands)).facts) == 3
+    empty = fake_host(commands=commands, folders=[BUS])
+    assert probe_pci(empty).facts == ()
+    assert [section for section, _ in empty.source.asked] == ["dir"]
+
+
+def test_unreadable_bus():
+    """A bus that may not be listed is an issue."""
+    found = probe_pci(fake_host(errors={("dir", BUS): "no_permission"}))
+    assert [issue.code for issue in found.issues] == ["no_permission"]
+
+
+def test_hostile_names():
+    """Names that are no addresses are passed over, whatever class they claim."""
+    assert probe_pci(fake_host(files=device("../../etc"))).facts == ()
+    assert probe_pci(fake_host(files=device("0000:01:00.9"))).facts == ()
