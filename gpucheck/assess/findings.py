@@ -139,7 +139,7 @@ def _wrong_driver(machine: Machine, gpus: list[Gpu]) -> Finding:
     )
 
 
-def _no_permission(machine: Machine, gpus: list[Gpu]) -> Finding:
+def _no_permission(_machine: Machine, gpus: list[Gpu]) -> Finding:
     amd = gpus[0].vendor == "AMD"
     return Finding(
         code="GC204",
@@ -221,7 +221,7 @@ def _throttled(machine: Machine) -> Iterator[Finding]:
             yield Finding(
                 code="GC503",
                 severity="warning",
-                title=f"GPU {gpu.index} is slowed down at the moment: {', '.join(word.replace('_', ' ') for word in slow)}",
+                title=f"GPU {gpu.index} is slowed down at the moment: {', '.join(slow).replace('_', ' ')}",
                 found=", ".join(slow),
                 required="no slowdown",
                 remedy=Remedy("check cooling and power supply", ("nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER",)),

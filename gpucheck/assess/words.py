@@ -59,6 +59,6 @@ def nominal_gb(total_bytes: int, number: int = 1) -> str:
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, …"""
+    """The number with its ending: 1st, 2nd, 3rd, 4th."""
     ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"

@@ -86,7 +86,7 @@ class Nvml:
 
     def _initialise(self) -> Answer[bool]:
         try:
-            self._nv.nvmlInit()  # type: ignore[union-attr]  # set by both callers
+            self._nv.nvmlInit()
         except Exception as error:  # noqa: BLE001 - a foreign boundary; see _failure
             return _failure(self._nv, error)
         return Answer(True)

@@ -117,10 +117,10 @@ def _levels(host: Host, paths: dict[str, str], controller: str, name: str) -> li
     on the host (host cgroup namespace), or one like `/../../system.slice` (a process moved in from outside).
     So where nothing of the path is visible, its ends are tried: `/docker/8f…/a.scope` may be `/a.scope`.
     """
+    beside_v1 = any(paths.keys() - {""})  # then the v2 hierarchy is mounted deeper
+    mounts: tuple[str, ...] = (f"{MOUNT}/unified",) if beside_v1 else (MOUNT,)
     if controller in paths:
         mounts = MOUNTS_V1[controller]
-    else:  # beside v1 hierarchies the v2 one is mounted deeper
-        mounts = (MOUNT,) if set(paths) <= {""} else (f"{MOUNT}/unified",)
     parts = [part for part in paths.get(controller, paths.get("", "/")).split("/") if part][-MAX_DEPTH:]
     if ".." in parts:
         parts = []

@@ -61,9 +61,9 @@ def _capacity(machine: Machine) -> str:
         if room is None:
             return "How much memory it has is not known."
         where = f"in {format_bytes(room)} of memory"
-        return f"Holds models up to about {_size(largest.in_ram)} in 4-bit {where}, on the CPU." if largest.in_ram else (
-            f"Holds none of the usual model sizes {where}."
-        )  # fmt: skip
+        if largest.in_ram is None:
+            return f"Holds none of the usual model sizes {where}."
+        return f"Holds models up to about {_size(largest.in_ram)} in 4-bit {where}, on the CPU."
     several = "GPUs" if len(machine.usable_gpus) > 1 else "GPU"
     if all(gpu.kind == "mig" for gpu in machine.usable_gpus):
         several = "largest slice"

@@ -36,8 +36,11 @@ def test_listdir_wants_names(value):
     assert fake_host(answers={("dir", "/a"): value}).listdir("/a").error == "malformed"
 
 
-@pytest.mark.parametrize("value", ["x", {}, {"total_bytes": 1}, {"total_bytes": 1, "free_bytes": -1},
-                                   {"total_bytes": True, "free_bytes": 1}, {"total_bytes": 1.0, "free_bytes": 1}])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    ["x", {}, {"total_bytes": 1}, {"total_bytes": 1, "free_bytes": -1},
+     {"total_bytes": True, "free_bytes": 1}, {"total_bytes": 1.0, "free_bytes": 1}],
+)  # fmt: skip
 def test_disk_wants_two_sizes(value):
     """Sizes are whole numbers that are not negative."""
     assert fake_host(answers={("disk", "."): value}).disk(".").error == "malformed"
@@ -52,7 +55,8 @@ def test_run_wants_an_output(value):
 
 def test_errors_pass_through():
     """An error keeps its code and its words."""
-    host = fake_host(errors={("file", "/a"): "no_permission", ("disk", "."): "timeout", ("command", '["a"]'): "timeout"})
+    errors = {("file", "/a"): "no_permission", ("disk", "."): "timeout", ("command", '["a"]'): "timeout"}
+    host = fake_host(errors=errors)
     assert host.read("/a").error == "no_permission"
     assert host.disk(".").error == "timeout"
     assert (host.run("a").error, host.run("a").detail) == ("timeout", 'command ["a"]')

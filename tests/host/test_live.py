@@ -82,7 +82,7 @@ def test_py_cpuinfo_failure_is_an_answer(live, monkeypatch):
     import cpuinfo
 
     def fail():
-        raise Exception("py-cpuinfo currently only works on X86 and some ARM CPUs.")
+        raise Exception("py-cpuinfo currently only works on X86 and some ARM CPUs.")  # noqa: TRY002
 
     monkeypatch.setattr(cpuinfo, "get_cpu_info", fail)
     assert live.cpuinfo().error == "failed"

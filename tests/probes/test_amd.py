@@ -3,6 +3,7 @@
 import pytest
 
 from gpucheck.probes.amd import probe_amd, probe_amd_driver
+from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import PciDevice
 from gpucheck.probes.kfd import NODES, by_card, gfx_target, kfd_address, kfd_nodes, parse_properties
 from tests.fake_source import fake_host
@@ -61,21 +62,22 @@ def test_partitions_are_one_card():
     """An MI300X in CPX mode: eight nodes that differ in the function are one card (amdsmi #99)."""
     files = {}
     for part in range(8):
-        files.update(node(2 + part, [(1, 24 * GIB)], simd_count=152, gfx_target_version=90402, location_id=0x0500 + part))
+        facts = {"simd_count": 152, "gfx_target_version": 90402, "location_id": 0x0500 + part}
+        files.update(node(2 + part, [(1, 24 * GIB)], **facts))
     (card,) = cards_of(files, [PciDevice("0000:05:00.0", "1002", "74a1", "1200", driver="amdgpu")])
     assert (card.multiprocessors, card.memory_total_bytes, card.gfx_target) == (304, 192 * GIB, "gfx942")
 
 
 def test_partition_number_above_the_address():
     """Other kernels put the partition's number above bus and device."""
-    nodes = kfd_nodes(fake_host(files={**node(1), **node(2, location_id=0x6300 | 1 << 28)}), _issues())
+    nodes = kfd_nodes(fake_host(files={**node(1), **node(2, location_id=0x6300 | 1 << 28)}), Issues())
     assert list(by_card(nodes, frozenset())) == ["0000:63:00.0"]
     assert len(nodes) == 2
 
 
 def test_virtual_functions_are_cards_of_their_own():
     """A function that is on the bus is a device."""
-    nodes = kfd_nodes(fake_host(files={**node(1, location_id=0x0510), **node(2, location_id=0x0511)}), _issues())
+    nodes = kfd_nodes(fake_host(files={**node(1, location_id=0x0510), **node(2, location_id=0x0511)}), Issues())
     assert list(by_card(nodes, frozenset({"0000:05:02.0", "0000:05:02.1"}))) == ["0000:05:02.0", "0000:05:02.1"]
 
 
@@ -109,7 +111,8 @@ def test_old_kernel_without_target():
 
 
 @pytest.mark.parametrize(
-    ("driver", "state"), [("amdgpu", "ok"), (None, "no_driver"), ("vfio-pci", "wrong_driver"), ("radeon", "wrong_driver")]
+    ("driver", "state"),
+    [("amdgpu", "ok"), (None, "no_driver"), ("vfio-pci", "wrong_driver"), ("radeon", "wrong_driver")],
 )
 def test_state_by_driver(driver, state):
     """What is bound to the device decides; only amdgpu computes."""
@@ -141,8 +144,9 @@ def test_other_vendors_are_not_ours():
 
 @pytest.mark.parametrize(
     ("version", "name"),
-    [(90402, "gfx942"), (90010, "gfx90a"), (90000, "gfx900"), (100300, "gfx1030"), (110001, "gfx1101"), (120001, "gfx1201")],
-)
+    [(90402, "gfx942"), (90010, "gfx90a"), (90000, "gfx900"), (100300, "gfx1030"), (110001, "gfx1101"),
+     (120001, "gfx1201")],
+)  # fmt: skip
 def test_gfx_target(version, name):
     """Minor version and step are hexadecimal digits."""
     assert gfx_target(version) == name
@@ -173,9 +177,3 @@ def test_driver_version():
     assert probe_amd_driver(fake_host(files={f"{module}/version": "6.8.5\n"})).facts.version == "6.8.5"
     assert probe_amd_driver(fake_host(folders=[module])).facts.version is None
     assert probe_amd_driver(fake_host()).facts is None
-
-
-def _issues():
-    from gpucheck.probes.collect import Issues
-
-    return Issues()

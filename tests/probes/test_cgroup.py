@@ -73,7 +73,7 @@ def test_v2_path_of_the_host_seen_in_a_container(path):
 
 
 def test_host_path_with_a_group_inside_the_container():
-    """systemd in a container makes groups of its own: the end of the host's path is the visible part."""
+    """A systemd in a container makes groups of its own: the end of the host's path is the visible part."""
     files = {
         "/proc/self/cgroup": "0::/docker/8f3b1c/system.slice/job.service\n",
         f"{V2}/system.slice/job.service/memory.max": f"{GIB}\n",

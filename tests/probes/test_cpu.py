@@ -13,7 +13,10 @@ LINUX = {"system": "Linux", "release": "6.1", "machine": "x86_64"}
 
 def x86(cpus, threads=2, flags="fpu lm avx avx2 fma sme"):
     """A cpuinfo of so many CPUs in one package."""
-    block = "processor\t: {}\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD  Test\nphysical id\t: 0\ncore id\t\t: {}\nflags\t\t: {}\n"
+    block = (
+        "processor\t: {}\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD  Test\n"
+        "physical id\t: 0\ncore id\t\t: {}\nflags\t\t: {}\n"
+    )
     return "\n".join(block.format(cpu, cpu // threads, flags) for cpu in range(cpus))
 
 
@@ -142,7 +145,9 @@ def test_s390x():
     assert parse_cpuinfo("vendor_id : IBM/S390\n# processors    : 8\n").processors == 8
 
 
-@pytest.mark.parametrize("text", ["\ufffd\ufffd\0", "processor", ":::", "core id : x\nphysical id :\n", "CPU part : zz"])
+@pytest.mark.parametrize(
+    "text", ["\ufffd\ufffd\0", "processor", ":::", "core id : x\nphysical id :\n", "CPU part : zz"]
+)
 def test_garbled_cpuinfo(text):
     """Garbage gives no name and does not crash."""
     assert parse_cpuinfo(text).name is None
@@ -156,7 +161,7 @@ def test_topology_without_ids_in_cpuinfo():
     assert cpu_of(files).physical_cores == 2
 
 
-def caches(cpu, index, level, size, shared, kind="Unified"):
+def caches(cpu, index, level, size, shared, *, kind="Unified"):
     """The files of one cache."""
     folder = f"{CPUS}/cpu{cpu}/cache/index{index}"
     return {f"{folder}/level": f"{level}\n", f"{folder}/size": f"{size}\n", f"{folder}/type": f"{kind}\n",
@@ -167,7 +172,7 @@ def test_caches_of_unlike_cores():
     """Every distinct cache counts once with its own size: a fast pair, a slow one, one L3 over all."""
     files = {"/proc/cpuinfo": x86(4), f"{CPUS}/online": "0-3"}
     for cpu in range(4):
-        files.update(caches(cpu, 0, 1, "32K", cpu, "Data"))
+        files.update(caches(cpu, 0, 1, "32K", cpu, kind="Data"))
         files.update(caches(cpu, 2, 2, "2048K" if cpu < 2 else "512K", "0-1" if cpu < 2 else "2-3"))
         files.update(caches(cpu, 3, 3, "36M", "0-3"))
     cpu = cpu_of(files)
@@ -202,7 +207,9 @@ def test_parse_cpu_list(text, numbers):
     assert parse_cpu_list(text) == numbers
 
 
-@pytest.mark.parametrize(("text", "size"), [("32K\n", 32768), ("36M", 36 << 20), ("512", 512), ("", None), ("8X", None)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("32K\n", 32768), ("36M", 36 << 20), ("512", 512), ("", None), ("8X", None)]
+)
 def test_parse_size(text, size):
     """Cache sizes have a unit letter."""
     assert parse_size(text) == size

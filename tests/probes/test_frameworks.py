@@ -43,7 +43,7 @@ def test_parse_package(folder, package):
     [
         ("__version__ = '2.9.1+cu128'\ndebug = False\ncuda: Optional[str] = '12.8'\n", ("2.9.1", "cu128")),
         ("__version__ = '2.9.1'\ncuda = '12.8'\nhip = None\n", ("2.9.1", "cu128")),
-        ("__version__ = '2.9.1+rocm6.4'\ncuda: Optional[str] = None\nhip: Optional[str] = '6.4.1'\n", ("2.9.1", "rocm6.4")),
+        ("__version__ = '2.9.1+rocm6.4'\ncuda: str = None\nhip: Optional[str] = '6.4.1'\n", ("2.9.1", "rocm6.4")),
         ("__version__ = '2.5.1'\ncuda = None\nhip = '6.2.41133-dd7f95766'\n", ("2.5.1", "rocm6.2")),
         ("__version__ = '2.5.1'\ncuda: Optional[str] = None\n", ("2.5.1", "cpu")),
         ("", (None, None)),
@@ -84,8 +84,10 @@ def test_active_environment_before_our_own():
 def test_given_interpreter_before_all():
     """--python wins over the active environment, and its files suffice: nothing is run."""
     folders = site("/a", "torch-2.9.1.dist-info") + site("/b", "jax-0.4.30.dist-info")
-    files = {"/a/pyvenv.cfg": "home = /usr/bin\nversion = 3.11.7\n",
-             "/a/lib/python3.11/site-packages/torch/version.py": "__version__ = '2.9.1+cu128'\ncuda = '12.8'\n"}  # fmt: skip
+    files = {
+        "/a/pyvenv.cfg": "home = /usr/bin\nversion = 3.11.7\n",
+        "/a/lib/python3.11/site-packages/torch/version.py": "__version__ = '2.9.1+cu128'\ncuda = '12.8'\n",
+    }
     host = fake_host(env={"VIRTUAL_ENV": "/b"}, folders=folders, files=files)
     assert found_in(host, "/a/bin/python") == {"torch": ("2.9.1", "cu128", "3.11")}
     assert "python" not in {section for section, _ in host.source.asked}
@@ -117,7 +119,8 @@ def test_debian_folder_and_windows_folder():
 
 def test_lib64_is_often_the_same_folder():
     """A package seen twice counts once."""
-    folders = site("/v", "torch-2.6.0.dist-info") + ["/v/lib64/python3.11/site-packages/torch-2.6.0.dist-info"]
+    package = "torch-2.6.0.dist-info"
+    folders = [*site("/v", package), f"/v/lib64/python3.11/site-packages/{package}"]
     assert len(found_in(fake_host(folders=folders), "/v/bin/python")) == 1
 
 

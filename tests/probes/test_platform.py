@@ -158,7 +158,7 @@ def test_nothing_known():
 
 
 def test_macos():
-    """macOS by its own tools."""
+    """A Mac by its own tools."""
     system = {"uname": {"system": "Darwin", "release": "23.5.0", "machine": "arm64"}}
     commands = {("sw_vers", "-productVersion"): "14.5\n", ("sysctl", "-n", "kern.hv_vmm_present"): "1\n"}
     platform = probe_platform(fake_host(system=system, commands=commands)).facts

@@ -5,6 +5,10 @@ import pytest
 from gpucheck.probes.toolkits import parse_cuda_json, parse_cudnn, parse_rocm, parse_tensorrt, probe_toolkits
 from tests.fake_source import fake_host
 
+NEW_TENSORRT = (
+    "#define TRT_MAJOR_ENTERPRISE 10\n#define TRT_MINOR_ENTERPRISE 13\n#define TRT_PATCH_ENTERPRISE 2\n"
+    "#define NV_TENSORRT_MAJOR TRT_MAJOR_ENTERPRISE\n"
+)
 CUDNN = "#define CUDNN_MAJOR 9\n#define CUDNN_MINOR 1\n#define CUDNN_PATCHLEVEL 0\n"
 
 
@@ -51,7 +55,8 @@ def test_malformed_file_is_an_issue():
 @pytest.mark.parametrize(
     "path",
     ["/usr/include/cudnn_version.h", "/usr/include/x86_64-linux-gnu/cudnn_version.h",
-     "/usr/include/aarch64-linux-gnu/cudnn_version.h", "/usr/local/cuda/include/cudnn_version.h", "/usr/include/cudnn.h"],
+     "/usr/include/aarch64-linux-gnu/cudnn_version.h", "/usr/local/cuda/include/cudnn_version.h",
+     "/usr/include/cudnn.h"],
 )  # fmt: skip
 def test_cudnn_places(path):
     """The header is found wherever packages put it, under its old name too."""
@@ -68,8 +73,7 @@ def test_cudnn_main_header_without_version():
     ("text", "version"),
     [
         ("#define NV_TENSORRT_MAJOR 8 //!<\n#define NV_TENSORRT_MINOR 6\n#define NV_TENSORRT_PATCH 1\n", "8.6.1"),
-        ("#define TRT_MAJOR_ENTERPRISE 10\n#define TRT_MINOR_ENTERPRISE 13\n#define TRT_PATCH_ENTERPRISE 2\n"
-         "#define NV_TENSORRT_MAJOR TRT_MAJOR_ENTERPRISE\n", "10.13.2"),
+        (NEW_TENSORRT, "10.13.2"),
         ("#define NV_TENSORRT_MAJOR 8\n", None),
     ],
 )  # fmt: skip
