@@ -45,7 +45,7 @@ def categorise(machine: Machine) -> Machine:
     cards: dict[int, Gpu] = {}
     gpus = []
     for gpu in machine.gpus:
-        cards[gpu.index] = replace(gpu, category=gpu_category(gpu, cards.get(gpu.mig.parent or -1)))
+        cards[gpu.index] = replace(gpu, category=gpu_category(gpu, cards.get(-1 if gpu.mig.parent is None else gpu.mig.parent)))
         gpus.append(cards[gpu.index])
     whole = replace(machine, gpus=tuple(gpus))
     return replace(whole, category=machine_category(whole))
@@ -82,17 +82,19 @@ def rule_category(gpu: Gpu) -> Category:
 
 
 def machine_category(machine: Machine) -> MachineCategory:
-    """The category of the machine: that of its best card, whether or not a process may use it just now."""
+    """The category of the machine: that of its best card that can be used, or of its best where none can.
+
+    A card in MIG mode is used through its slices.
+    """
     cards = [gpu for gpu in machine.gpus if gpu.kind != "mig" and gpu.category is not None]
     if not cards:
         return _machine("CPU only", "rule", ("no GPU or AI accelerator was found",))
-    best = min(cards, key=lambda gpu: (not gpu.usable, _RANK.index(_name(gpu)), gpu.index))
-    if not any(gpu.usable for gpu in machine.gpus):
-        best = min(cards, key=lambda gpu: (_RANK.index(_name(gpu)), gpu.index))
+    used = {gpu.index if gpu.mig.parent is None else gpu.mig.parent for gpu in machine.usable_gpus}
+    best = min(cards, key=lambda gpu: (gpu.index not in used, _RANK.index(_name(gpu)), gpu.index))
     category = best.category
     assert category is not None
     reasons = [f"GPU {best.index}, {best.name or 'unnamed'}, is {category.name}", *category.reasons]
-    if not any(gpu.usable for gpu in machine.gpus):
+    if not used:
         reasons.append("no process can use it at the moment")
     return _machine(category.name, category.basis, tuple(reasons))
 
@@ -131,22 +133,31 @@ def _rule(gpu: Gpu) -> tuple[CategoryName, str]:
     if matrix and gib >= 40 and gpu.bandwidth_bytes_per_s is None and (gpu.memory.type or "").startswith("HBM"):
         return "High-end", f"matrix units and {nominal_gb(gpu.memory.total_bytes or 0)} of {gpu.memory.type}"
     if gpu.segment == "workstation":
-        return _workstation(matrix, gib, gbs)
+        return _workstation(gpu, matrix, gib, gbs)
     if matrix and gib >= 16 and gbs >= 300:
         return "Mid-range", "matrix units with at least 16 GB and 300 GB/s"
     if not matrix and gpu.matrix_cores == 0:
         return "Budget", "an older architecture, without matrix units"
+    if not matrix or _size_unknown(gpu):
+        return "Budget", "too little is known of it for a higher class"
     return "Budget", "below the 16 GB with 300 GB/s at which the document's mid-range cards begin"
 
 
-def _workstation(matrix: bool, gib: float, gbs: float) -> tuple[CategoryName, str]:
+def _workstation(gpu: Gpu, matrix: bool, gib: float, gbs: float) -> tuple[CategoryName, str]:
     if matrix and gib >= 24 and gbs >= 550:
         return "Mid-range", "a workstation card with matrix units, at least 24 GB and 550 GB/s"
     if not matrix:
-        return "Budget", "a workstation card without matrix units"
+        known = gpu.matrix_cores == 0
+        return "Budget", f"a workstation card {'without' if known else 'not known to have'} matrix units"
     if gib >= 16 and gbs >= 440:
         return "Budget", "a workstation card with moderate memory"
+    if _size_unknown(gpu):
+        return "Consumer", "a workstation card of which too little is known for a higher class"
     return "Consumer", "a workstation card with desktop-class memory"
+
+
+def _size_unknown(gpu: Gpu) -> bool:
+    return gpu.memory.total_bytes is None or gpu.bandwidth_bytes_per_s is None
 
 
 def _datacenter_apu(gpu: Gpu) -> bool:

@@ -53,7 +53,7 @@ def _no_instances(machine: Machine) -> Iterator[Finding]:
                 required="at least one MIG instance, or MIG off",
                 remedy=Remedy(
                     "create instances, or switch MIG off",
-                    (f"sudo nvidia-smi mig -i {gpu.index} -lgip", f"sudo nvidia-smi -i {gpu.index} -mig 0"),
+                    (f"sudo nvidia-smi mig -i {_smi(gpu)} -lgip", f"sudo nvidia-smi -i {_smi(gpu)} -mig 0"),
                 ),
                 source=f"gpus[{gpu.index}].mig",
             )
@@ -84,16 +84,19 @@ def _prohibited(machine: Machine) -> Iterator[Finding]:
                 title=f"GPU {gpu.index} is set to refuse compute work: CUDA will say that it is busy or unavailable",
                 found="compute mode Prohibited",
                 required="compute mode Default",
-                remedy=Remedy("set the compute mode back", (f"sudo nvidia-smi -i {gpu.index} -c DEFAULT",)),
+                remedy=Remedy("set the compute mode back", (f"sudo nvidia-smi -i {_smi(gpu)} -c DEFAULT",)),
                 source=f"gpus[{gpu.index}].compute_mode",
             )
 
 
 def _driver(machine: Machine) -> Iterator[Finding]:
-    """One finding for each way in which cards are not driven, whatever their number."""
+    """One finding for each way in which a maker's cards are not driven, whatever their number."""
     for state, make in _DRIVER_STATES.items():
-        gpus = [gpu for gpu in machine.gpus if gpu.state == state]
-        if gpus:
+        makers: dict[str, list[Gpu]] = {}
+        for gpu in machine.gpus:
+            if gpu.state == state and gpu.kind != "mig":
+                makers.setdefault(gpu.vendor, []).append(gpu)
+        for gpus in makers.values():
             yield make(machine, gpus)
 
 
@@ -157,18 +160,23 @@ def _no_permission(_machine: Machine, gpus: list[Gpu]) -> Finding:
 
 def _unreachable(machine: Machine, gpus: list[Gpu]) -> Finding:
     container = machine.platform.container
-    remedy = Remedy("start the container with its GPUs", ("docker run --gpus all …",)) if container else Remedy(
-        "install the driver's user-space part (libnvidia-ml, nvidia-smi) of the same version"
-    )  # fmt: skip
+    nvidia = gpus[0].vendor == "NVIDIA"
+    given = "docker run --gpus all …" if nvidia else "docker run --device=/dev/kfd --device=/dev/dri …"
+    part = "the driver's user-space part (libnvidia-ml, nvidia-smi) of the same version"
+    remedy = (
+        Remedy("start the container with its GPUs", (given,) if gpus[0].vendor in {"NVIDIA", "AMD"} else ())
+        if container
+        else Remedy(f"install {part if nvidia else f'the {gpus[0].vendor} driver'}")
+    )
     where = f"this container ({container})" if container else "this system"
     return Finding(
         code="GC401" if container else "GC205",
         severity="error",
-        title=f"{_named(gpus)} {_is(gpus)} there and driven, but {where} has no access to it",
+        title=f"{_named(gpus)} {_is(gpus)} there and driven, but {where} has no access to {'it' if len(gpus) == 1 else 'them'}",
         found=gpus[0].detail or "no driver library",
         required="the driver's library and device files",
         remedy=remedy,
-        source="nvml",
+        source="nvml" if nvidia else "driver",
     )
 
 
@@ -195,7 +203,7 @@ def _lost(machine: Machine) -> Iterator[Finding]:
     for gpu in machine.gpus:
         if gpu.kind != "mig" and gpu.state in {"lost", "needs_reset"}:
             lost = gpu.state == "lost"
-            reset = f"sudo nvidia-smi --gpu-reset -i {gpu.index}"
+            reset = f"sudo nvidia-smi --gpu-reset -i {_smi(gpu)}"
             yield Finding(
                 code="GC501" if lost else "GC502",
                 severity="error",
@@ -232,6 +240,11 @@ def _throttled(machine: Machine) -> Iterator[Finding]:
 def _named(gpus: list[Gpu]) -> str:
     """Such as "NVIDIA GeForce RTX 4090", or "2 NVIDIA GPUs"."""
     return gpus[0].name or f"a {gpus[0].vendor} GPU" if len(gpus) == 1 else f"{len(gpus)} {gpus[0].vendor} GPUs"
+
+
+def _smi(gpu: Gpu) -> str:
+    """The card as `nvidia-smi -i` takes it; the report's numbers also count slices and other makers' cards."""
+    return gpu.pci_address or str(gpu.index)
 
 
 def _is(gpus: list[Gpu]) -> str:

@@ -109,7 +109,13 @@ def as_seen(card: Card) -> Card:
     whole = {name: getattr(card, name) for name in (*_SHARED_OUT, *_COUNTED_OUT)}
     parts: dict[str, Any] = {name: value / card.seen_as for name, value in whole.items() if value is not None}
     parts.update({name: int(parts[name]) for name in _COUNTED_OUT if name in parts})
-    return replace(card, vram_gib=tuple(size / card.seen_as for size in card.vram_gib), **parts)
+    return replace(
+        card,
+        vram_gib=tuple(size / card.seen_as for size in card.vram_gib),
+        reported_mib=tuple(size // card.seen_as for size in card.reported_mib),
+        seen_as=1,
+        **parts,
+    )
 
 
 _COUNTED_OUT = ("memory_bus_bits", "sm_cu_count", "shader_cores", "matrix_cores")

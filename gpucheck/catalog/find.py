@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from gpucheck.catalog.cards import Card, all_cards
-from gpucheck.catalog.names import contains_run, memory_size_gib, ordered_tokens, tokens, vendor_of
+from gpucheck.catalog.names import contains_run, memory_size_gib, names_laptop, ordered_tokens, tokens, vendor_of
 from gpucheck.errors import AmbiguousNameError, UnknownNameError
 
 
@@ -73,7 +73,8 @@ def identify(
     Exact tokens of a driver's name and a matching memory size, then the PCI id and a matching size. Where the
     size is not known, only a name or id that belongs to one card counts. A name with a size that no card of that
     name has (an RTX 4090 rebuilt with 48 GB, an RTX 3080 of 20 GB) is no card of ours. `units` are the SMs or
-    CUs that the driver counts: they tell an MI250 from an MI250X, which share a PCI id.
+    CUs that the driver counts: they tell an MI250 from an MI250X, which share a PCI id. A laptop's name is never
+    a desktop card's, although some of them share ids.
     """
     cards = [card for card in all_cards() if card.vendor == vendor and _has_units(card, units)]
     if name is not None:
@@ -83,7 +84,9 @@ def identify(
             by_id = [card for card in named if pci_device_id in card.pci_device_ids]
             return _only(by_id or named, total_bytes)
     if pci_device_id is not None:
-        return _only([card for card in cards if pci_device_id in card.pci_device_ids], total_bytes)
+        laptop = name is not None and names_laptop(name)
+        listed = [card for card in cards if pci_device_id in card.pci_device_ids]
+        return _only([card for card in listed if card.segment == "laptop" or not laptop], total_bytes)
     return None
 
 

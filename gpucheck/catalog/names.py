@@ -20,7 +20,8 @@ _GLUED = (
     re.compile(r"(?<=\d{3})(?=(?:ti|super|xtx|xt|gre)\b)"),  # 5070Ti
 )
 _SIZE = re.compile(r"\b(\d+(?:\.\d+)?) ?g(?:i?b)?\b")
-_WORD = re.compile(r"[a-z0-9.]+")
+_WORD = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*")
+_LAPTOP = re.compile(r"\b(?:laptop|mobile|notebook|max-q design)\b")  # a "Max-Q Workstation Edition" is none
 
 
 @cache
@@ -41,6 +42,11 @@ def tokens(name: str) -> frozenset[str]:
 def vendor_of(name: str) -> str | None:
     """The maker that a name states, None when it states none."""
     return next((_BRAND_WORDS[word] for word in _WORD.findall(name.lower()) if word in _BRAND_WORDS), None)
+
+
+def names_laptop(name: str) -> bool:
+    """Whether a name says that it is a laptop's: "RTX 4090 Laptop GPU", "RTX 2080 with Max-Q Design"."""
+    return _LAPTOP.search(name.lower()) is not None
 
 
 def memory_size_gib(token: str) -> float | None:

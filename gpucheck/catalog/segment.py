@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gpucheck.catalog.cards import Segment
+from gpucheck.catalog.names import names_laptop
 
 _BRANDS: dict[str, Segment] = {
     "geforce": "consumer", "geforce rtx": "consumer", "titan": "consumer", "titan rtx": "consumer",
@@ -12,13 +13,13 @@ _BRANDS: dict[str, Segment] = {
     "tesla": "datacenter", "grid": "datacenter",
 }  # fmt: skip
 _WORD = re.compile(r"[a-z0-9]+")
-_LAPTOP_WORDS = frozenset({"laptop", "mobile", "notebook"})
+_LAPTOP_CODE = re.compile(r"mx\d{3}|a\d{3}m|\d{4}[ms]")  # GeForce MX550, Arc A770M, RX 7700S
 _CONSUMER_WORDS = frozenset({"geforce", "gtx", "titan", "rx", "vega"})
 _WORKSTATION_WORDS = frozenset({"quadro", "nvs", "firepro", "pro", "ada", "wx"})
-_DATACENTER_WORDS = frozenset({"tesla", "instinct", "grid", "hgx", "gaudi", "max", "flex"})
+_DATACENTER_WORDS = frozenset({"tesla", "instinct", "grid", "hgx", "gaudi"})
 _EMBEDDED_WORDS = frozenset({"jetson", "orin", "thor", "xavier", "tegra", "nvgpu"})
 _GEFORCE_NUMBER = re.compile(r"[2-9]0[5-9]0")  # RTX 2060 … RTX 5090 and later, not RTX 4000 or RTX A4000
-_DATACENTER_CODE = re.compile(r"(?:gb|gh|[abhlprv])\d{1,3}[a-z]?|mi\d{2,3}[a-z]?|t4g?|m[46]0|k[1248]0")
+_DATACENTER_CODE = re.compile(r"(?:gb|gh|[abhlpv])\d{1,3}[a-z]?|r\d{3}|mi\d{2,3}[a-z]?|t4g?|m[46]0|k[1248]0")
 _WORKSTATION_CODE = re.compile(r"a\d{3,4}|t[1456]\d{2,3}|[kpm]\d{3,4}|w\d{4}")
 
 
@@ -31,7 +32,9 @@ def segment_of(name: str | None, brand: str | None = None) -> Segment | None:
     if "apple" in found:
         return "soc"
     segment = _by_words(found, words) or _BRANDS.get((brand or "").lower())
-    if segment == "consumer" and (found & _LAPTOP_WORDS or "max-q" in (name or "").lower()):
+    if segment in {"consumer", "workstation"} and names_laptop(name or ""):
+        return "laptop"
+    if segment == "consumer" and any(_LAPTOP_CODE.fullmatch(word) for word in words):
         return "laptop"
     return segment
 
@@ -43,10 +46,10 @@ def _by_words(found: set[str], words: list[str]) -> Segment | None:
         return "consumer"
     if found & _WORKSTATION_WORDS or ("rtx" in found):
         return "workstation"
-    if found & _DATACENTER_WORDS or any(_DATACENTER_CODE.fullmatch(word) for word in words):
+    if "arc" in found:
+        return "consumer"
+    if found & _DATACENTER_WORDS or {"data", "center"} <= found or any(_DATACENTER_CODE.fullmatch(word) for word in words):
         return "datacenter"
     if any(_WORKSTATION_CODE.fullmatch(word) for word in words):
         return "workstation"
-    if "arc" in found:
-        return "consumer"
     return None

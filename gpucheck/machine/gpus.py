@@ -18,6 +18,8 @@ from gpucheck.probes.facts import Basis, GpuReading, Memory
 
 VENDOR_IDS = {"NVIDIA": "10de", "AMD": "1002", "Intel": "8086", "Apple": "106b"}
 _RESERVE_BYTES = 512 << 20  # what the driver keeps of an idle card: 0.4 to 0.6 GiB by NVML's second memory structure
+# Above this the clock is another memory's: a GTX 1650 with GDDR6 has half as much again as its namesake with GDDR5.
+_HIGHEST_OVERCLOCK = 1.25
 _RATES = {"fp64": "fp64_tflops", "fp32": "fp32_tflops", "tf32": "tf32_tflops", "fp16": "fp16_tflops",
           "bf16": "bf16_tflops", "fp8": "fp8_tflops", "fp4": "fp4_tflops", "int8": "int8_tops"}  # fmt: skip
 
@@ -173,15 +175,15 @@ def _put_memory(figures: Figures, reading: GpuReading, choice: Choice | None, ki
         figures.put("memory.free_bytes", host_memory.available_bytes, "derived")
         figures.put("memory.usable_bytes", host_memory.usable_bytes, "derived")
     if choice is not None and choice.size_index is not None and not shared:
-        total = choice.card.total_bytes(choice.size_index)
-        nominal = choice.size_index >= len(choice.card.reported_mib)
-        figures.put("memory.total_bytes", total, "catalogue")
+        figures.put("memory.total_bytes", choice.card.total_bytes(choice.size_index), "catalogue")
         if reading.state == "ok":
+            total = figures.values["memory.total_bytes"]
+            nominal = reading.memory_total_bytes is None and choice.size_index >= len(choice.card.reported_mib)
             figures.put("memory.usable_bytes", idle_usable_bytes(total, choice.card, nominal), "assumed")
 
 
 def _put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, index: int, issues: Issues) -> None:
-    """Derived from bus and clock; the catalogue's where the clock has been raised, or nothing was reported."""
+    """Derived from bus and clock; the catalogue's where the clock has been raised a little, or is not reported."""
     arch = derive.architecture(reading.compute_capability)
     unified = (card.shares_memory if card else False) or (arch.unified_memory if arch else False)
     if reading.vendor != "NVIDIA" or unified or not reading.memory_clock_max_mhz:
@@ -198,7 +200,7 @@ def _put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, ind
             f"GPU {index}: {bus_bits} bits at {reading.memory_clock_max_mhz} MHz make {derived / 1e9:,.0f} GB/s,"
             f" the catalogue says {stated / 1e9:,.0f}",
         )
-        if derived > stated:  # a memory clock above the product's is a user's setting, not the card
+        if stated < derived <= _HIGHEST_OVERCLOCK * stated:  # a user's setting, not the card
             return
     figures.put("bandwidth_bytes_per_s", derived, "derived")
 
@@ -268,7 +270,6 @@ def _mig(reading: GpuReading) -> Mig:
 
 def _state_facts(reading: GpuReading) -> dict[str, Any]:
     """What describes this board now, rather than its kind."""
-    pci_id = f"{VENDOR_IDS[reading.vendor]}:{reading.pci_device_id}" if reading.pci_device_id else None
     return {
         "nvlink": NvLink(active_links=reading.nvlinks_active, generation=reading.nvlink_version),
         "ecc_enabled": reading.ecc_enabled,
@@ -280,7 +281,7 @@ def _state_facts(reading: GpuReading) -> dict[str, Any]:
         "processes_memory_bytes": reading.processes_memory_bytes,
         "throttle_reasons": reading.throttle_reasons,
         "pci_address": reading.pci_address,
-        "pci_id": pci_id,
+        "pci_id": _pci_id(reading),
         "uuid": reading.uuid,
         "detail": reading.detail,
     }
@@ -288,7 +289,16 @@ def _state_facts(reading: GpuReading) -> dict[str, Any]:
 
 def _pci_name(reading: GpuReading) -> str | None:
     """The bus database's name, which may stand for several products: "Navi 31 [Radeon RX 7900 XT/…]"."""
-    return pci_names().get(f"{VENDOR_IDS[reading.vendor]}:{reading.pci_device_id}")
+    return pci_names().get(_pci_id(reading) or "")
+
+
+def _pci_id(reading: GpuReading) -> str | None:
+    """"10de:2684". Intel's Gaudi still carries the vendor id of Habana."""
+    if reading.pci_device_id is None:
+        return None
+    if reading.vendor == "Intel" and (habana := f"1da3:{reading.pci_device_id}") in pci_names():
+        return habana
+    return f"{VENDOR_IDS[reading.vendor]}:{reading.pci_device_id}"
 
 
 def _note_unknown(gpu: Gpu, issues: Issues) -> None:

@@ -13,7 +13,7 @@ from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import Cpu, Memory, Platform
 
 MAX_GPUS = 64
-_COUNT = re.compile(r"\s*(\d{1,4})\s*[x×*]\s+(.+)|\s*(\d{1,4})[x×*](?=[A-Za-z])(.+)")
+_COUNT = re.compile(r"\s*(\d{1,4})\s*[x×*]\s+(.+)|\s*(\d{1,4})[x×*](?=[A-Za-z])(.+)", re.DOTALL)
 _PLUS = re.compile(r"\s\+\s|\s\+$|^\+\s|\+(?=\d+\s*[x×*])")  # not the plus of "Ryzen AI Max+ 395"
 _HOST_SHARE_BYTES = 2 << 30  # a freshly started system and this process
 
@@ -65,8 +65,8 @@ def simulated_gpu(choice: Choice, index: int, ram_bytes: int | None, issues: Iss
     put_card(figures, card)
     figures.put("memory.kind", "shared" if card.shares_memory else "dedicated", "catalogue")
     _put_size(figures, choice, index, ram_bytes, issues)
-    missing = [name for name in ("bandwidth_bytes_per_s", "matrix_cores", "shader_cores", "l2_cache_bytes", "tdp_w")
-               if name not in figures.values]  # fmt: skip
+    shown = ("bandwidth_bytes_per_s", "matrix_cores", "shader_cores", "flops.fp16", "l2_cache_bytes", "tdp_w")
+    missing = [name for name in shown if name not in figures.values]
     if missing:
         issues.add("unknown", f"gpus[{index}]", f"the catalogue does not give {', '.join(missing)} of {card.name}")
     return assemble(
@@ -86,8 +86,8 @@ def simulated_gpu(choice: Choice, index: int, ram_bytes: int | None, issues: Iss
 def _put_size(figures: Figures, choice: Choice, index: int, ram_bytes: int | None, issues: Issues) -> None:
     """Total and usable memory; the smallest of several sizes when the name names none."""
     card, size_index = choice.card, choice.size_index
-    if not card.vram_gib and card.shares_memory and ram_bytes is not None:
-        figures.put("memory.total_bytes", ram_bytes, "assumed")
+    if card.shares_memory and card.segment != "datacenter" and ram_bytes is not None:
+        figures.put("memory.total_bytes", ram_bytes, "assumed")  # its memory is the machine's
         figures.put("memory.usable_bytes", _shared_usable_bytes(card, ram_bytes), "assumed")
         return
     if not card.vram_gib:

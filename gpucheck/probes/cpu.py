@@ -37,7 +37,7 @@ def probe_cpu(host: Host) -> Found[Cpu]:
     text = issues.value(CPUINFO, host.read(CPUINFO)) or ""
     info = parse_cpuinfo(text)
     brand = _linux_brand(host, info) if text else _darwin_brand(host) or _py_cpuinfo_brand(host, issues)
-    online = online_cpus(host, issues)
+    online = online_cpus(host, issues) or list(info.numbers)
     logical = len(online) or info.processors or _count(host, issues, "cpu_count_logical")
     physical = len(info.cores) or physical_cores(host, issues, online)
     physical = physical or _count(host, issues, "cpu_count_physical")

@@ -44,7 +44,8 @@ class CpuInfo(Struct, frozen=True):
     name: str | None
     vendor: str | None
     flags: frozenset[str] | None  # None when there is no such line
-    processors: int
+    processors: int  # how many
+    numbers: tuple[int, ...]  # theirs
     cores: frozenset[tuple[str, str]]  # (physical id, core id)
     parts: tuple[tuple[int, int], ...]  # ARM (implementer, part), in order of first appearance
 
@@ -54,12 +55,14 @@ def parse_cpuinfo(text: str) -> CpuInfo:
     first: dict[str, str] = {}
     cores: set[tuple[str, str]] = set()
     parts: dict[tuple[int, int], None] = {}
-    processors, package, implementer = 0, "", 0
+    numbers: list[int] = []
+    package, implementer = "", 0
     for line in text.splitlines():
         key, _, value = line.partition(":")
         key = key.strip()
-        if key == "processor":
-            processors += 1
+        if key in {"processor", "cpu number"}:  # the latter on s390
+            number = whole_number(value)
+            numbers += [] if number is None else [number]
         elif key == "physical id":
             package = value.strip()
         elif key == "core id" and package:
@@ -76,7 +79,8 @@ def parse_cpuinfo(text: str) -> CpuInfo:
         name=_model_name(first),
         vendor=VENDORS.get(vendor, vendor) if vendor else (IMPLEMENTERS.get(implementer) if parts else None),
         flags=None if flags is None else frozenset(flags.split()),
-        processors=processors or whole_number(first.get("# processors")) or 0,  # s390
+        processors=len(numbers) or whole_number(first.get("# processors")) or 0,
+        numbers=tuple(numbers),
         cores=frozenset(cores),
         parts=tuple(parts),
     )

@@ -141,7 +141,8 @@ def test_other_names(name, found):
 
 
 def test_s390x():
-    """A mainframe counts its processors in a key of its own."""
+    """A mainframe counts and numbers its processors under keys of its own."""
+    assert parse_cpuinfo("# processors : 8\n\ncpu number : 4\n").numbers == (4,)
     assert parse_cpuinfo("vendor_id : IBM/S390\n# processors    : 8\n").processors == 8
 
 
@@ -177,6 +178,12 @@ def test_caches_of_unlike_cores():
         files.update(caches(cpu, 3, 3, "36M", "0-3"))
     cpu = cpu_of(files)
     assert (cpu.l2_cache_bytes, cpu.l3_cache_bytes) == (2560 << 10, 36 << 20)
+
+
+def test_sysfs_without_a_list_of_cpus():
+    """Where sysfs does not say which CPUs are online, cpuinfo lists them."""
+    files = {"/proc/cpuinfo": x86(2, threads=1), **caches(0, 2, 2, "512K", "0"), **caches(1, 2, 2, "512K", "1")}
+    assert cpu_of(files).l2_cache_bytes == 1 << 20
 
 
 def test_caches_of_one_package():
