@@ -45,7 +45,8 @@ def categorise(machine: Machine) -> Machine:
     cards: dict[int, Gpu] = {}
     gpus = []
     for gpu in machine.gpus:
-        cards[gpu.index] = replace(gpu, category=gpu_category(gpu, cards.get(-1 if gpu.mig.parent is None else gpu.mig.parent)))
+        parent = None if gpu.mig.parent is None else cards.get(gpu.mig.parent)
+        cards[gpu.index] = replace(gpu, category=gpu_category(gpu, parent))
         gpus.append(cards[gpu.index])
     whole = replace(machine, gpus=tuple(gpus))
     return replace(whole, category=machine_category(whole))

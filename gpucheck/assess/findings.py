@@ -169,10 +169,11 @@ def _unreachable(machine: Machine, gpus: list[Gpu]) -> Finding:
         else Remedy(f"install {part if nvidia else f'the {gpus[0].vendor} driver'}")
     )
     where = f"this container ({container})" if container else "this system"
+    them = "it" if len(gpus) == 1 else "them"
     return Finding(
         code="GC401" if container else "GC205",
         severity="error",
-        title=f"{_named(gpus)} {_is(gpus)} there and driven, but {where} has no access to {'it' if len(gpus) == 1 else 'them'}",
+        title=f"{_named(gpus)} {_is(gpus)} there and driven, but {where} has no access to {them}",
         found=gpus[0].detail or "no driver library",
         required="the driver's library and device files",
         remedy=remedy,

@@ -10,6 +10,8 @@ from gpucheck.catalog.cards import Card, all_cards
 from gpucheck.catalog.names import contains_run, memory_size_gib, names_laptop, ordered_tokens, tokens, vendor_of
 from gpucheck.errors import AmbiguousNameError, UnknownNameError
 
+_SHOWN_CHARACTERS = 80  # of a typed name, in an error
+
 
 class Choice(Struct, frozen=True):
     """A card with the memory size meant: an index into `vram_gib`, None when the name leaves it open."""
@@ -37,11 +39,12 @@ def card_named(name: str) -> Choice:
     if len(choices) == 1:
         return choices[0]
     cards = [choice.card for choice in choices] or cards_matching(name)
+    shown = name if len(name) <= _SHOWN_CHARACTERS else name[: _SHOWN_CHARACTERS - 1] + "…"
     if len(cards) > 1:
-        raise AmbiguousNameError(f"{name!r} could be several cards", tuple(card.name for card in cards))
+        raise AmbiguousNameError(f"{shown!r} could be several cards", tuple(card.name for card in cards))
     if cards:
-        raise AmbiguousNameError(f"{name!r} is not a whole name", (cards[0].name,))
-    raise UnknownNameError(f"no card in the catalogue is called {name!r}", near_names(name))
+        raise AmbiguousNameError(f"{shown!r} is not a whole name", (cards[0].name,))
+    raise UnknownNameError(f"no card in the catalogue is called {shown!r}", near_names(name))
 
 
 def cards_matching(query: str) -> list[Card]:

@@ -48,7 +48,9 @@ def _by_words(found: set[str], words: list[str]) -> Segment | None:
         return "workstation"
     if "arc" in found:
         return "consumer"
-    if found & _DATACENTER_WORDS or {"data", "center"} <= found or any(_DATACENTER_CODE.fullmatch(word) for word in words):
+    if found & _DATACENTER_WORDS or {"data", "center"} <= found:
+        return "datacenter"
+    if any(_DATACENTER_CODE.fullmatch(word) for word in words):
         return "datacenter"
     if any(_WORKSTATION_CODE.fullmatch(word) for word in words):
         return "workstation"

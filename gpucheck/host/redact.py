@@ -16,6 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gpucheck.host.answer import Answer
+from gpucheck.host.pythons import FRAMEWORKS
 
 # Kubernetes writes "kubepods-burstable-pod8f3b1c2d_…", whose letter before the digits is itself one.
 _START = r"(?:(?<![0-9A-Fa-f])|(?<=pod))"
@@ -44,6 +45,7 @@ _NOT_NAMES = frozenset({
     "bus", "class", "cgroup", "cpu", "devices", "driver", "memory", "module", "node", "pci", "system",
     "huggingface",
 })  # fmt: skip
+_PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
 
 class Redactor:
@@ -59,6 +61,8 @@ class Redactor:
 
     def answer(self, section: str, key: str, answer: Answer[Any]) -> tuple[str, Answer[Any]]:
         """One question and its answer, masked alike."""
+        if section == "dir" and key.rpartition("/")[2] in _PACKAGE_FOLDERS and isinstance(answer.value, list):
+            answer = replace(answer, value=[name for name in answer.value if _is_framework(name)])
         value, detail = self._value(section, answer.value), self._key_text(section, answer.detail)
         return self._key_text(section, key), replace(answer, value=value, detail=detail)
 
@@ -144,6 +148,12 @@ def names_here() -> tuple[str, str]:
     except (OSError, KeyError, ImportError):  # no such variable and no such uid, in a container
         user = ""
     return user, platform.node()
+
+
+def _is_framework(folder: object) -> bool:
+    """Whether an installed package matters to a report; the names of all others are nobody's business."""
+    package = str(folder).partition("-")[0].lower().replace("_", "-")
+    return str(folder).endswith((".dist-info", ".egg-info")) and package in FRAMEWORKS
 
 
 def _program_only(found: re.Match[str]) -> str:

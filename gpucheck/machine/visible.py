@@ -1,11 +1,14 @@
 """Which devices a process may see: CUDA's and ROCm's visibility variables applied as those runtimes do.
 
 A list is cut at its first invalid entry; an empty value, "-1" or "NoDevFiles" hides everything (pytorch #92315,
-vllm #6582). Entries are numbers in the runtime's own order, UUIDs or unambiguous beginnings of them.
+vllm #6582). Entries are numbers in the runtime's own order, UUIDs or unambiguous beginnings of them. CUDA reads a
+number as C does ("1gpu" is 1) and takes a device listed twice for none at all; HIP wants plain numbers, lets
+repetitions pass, and an empty value of its own variables hides nothing (ROCclr's Device::init).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -13,7 +16,8 @@ from msgspec.structs import replace
 from gpucheck.machine.types import Gpu
 from gpucheck.probes.collect import Issues
 
-_CUDA = "CUDA_VISIBLE_DEVICES"
+_CUDA, _HIP = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"
+_NUMBER = re.compile(r"\+?([0-9]{1,5})(?![0-9])")
 
 
 def apply_visibility(gpus: tuple[Gpu, ...], variables: Mapping[str, str], issues: Issues) -> tuple[Gpu, ...]:
@@ -23,12 +27,14 @@ def apply_visibility(gpus: tuple[Gpu, ...], variables: Mapping[str, str], issues
     if _CUDA in variables:
         ordered = _cuda_order([gpu for gpu in nvidia if gpu.kind != "mig"], variables, issues)
         slices = [gpu for gpu in nvidia if gpu.kind == "mig"]
-        _hide(nvidia, _chosen(variables[_CUDA], ordered, slices), _CUDA, variables, hidden)
+        _hide(nvidia, _cuda_chosen(variables[_CUDA], ordered, slices), _CUDA, variables, hidden)
     amd = [gpu for gpu in gpus if gpu.vendor == "AMD"]
     for name in ("ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"):
         amd = _filter(amd, name, variables, hidden)
-    # HIP reads its own variable first and CUDA's only in its absence, both counted among what ROCR has left.
-    _filter(amd, "HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in variables else _CUDA, variables, hidden)
+    # HIP reads its own variable first and CUDA's where that is empty, both counted among what ROCR has left.
+    hip = _HIP if variables.get(_HIP) else _CUDA
+    if variables.get(hip):
+        _filter(amd, hip, variables, hidden)
     return tuple(replace(gpu, visible=gpu.index not in hidden, hidden_by=hidden.get(gpu.index)) for gpu in gpus)
 
 
@@ -36,7 +42,7 @@ def _filter(gpus: list[Gpu], name: str, variables: Mapping[str, str], hidden: di
     """Hide what one variable does not choose; returns what is left, in the variable's order."""
     if name not in variables:
         return gpus
-    chosen = _chosen(variables[name], gpus, [])
+    chosen = _rocm_chosen(variables[name], gpus)
     _hide(gpus, chosen, name, variables, hidden)
     return chosen
 
@@ -50,14 +56,29 @@ def _hide(gpus: list[Gpu], chosen: list[Gpu], name: str, variables: Mapping[str,
             hidden.setdefault(gpu.index, f"{name}={variables[name]}")
 
 
-def _chosen(value: str, ordered: list[Gpu], slices: list[Gpu]) -> list[Gpu]:
+def _cuda_chosen(value: str, ordered: list[Gpu], slices: list[Gpu]) -> list[Gpu]:
+    """The devices that a value lists, up to its first entry that names none; none if it lists one twice."""
+    chosen: list[Gpu] = []
+    for entry in value.split(","):
+        number = _NUMBER.match(entry.strip())
+        gpu = _entry(number[1] if number else entry.strip(), ordered, slices)
+        if gpu is None:
+            break
+        if gpu in chosen:
+            return []
+        chosen.append(gpu)
+    return chosen
+
+
+def _rocm_chosen(value: str, ordered: list[Gpu]) -> list[Gpu]:
     """The devices that a value lists, up to its first entry that names none."""
     chosen: list[Gpu] = []
     for entry in value.split(","):
-        gpu = _entry(entry.strip(), ordered, slices)
-        if gpu is None or gpu in chosen:
+        gpu = _entry(entry.strip(), ordered, [])
+        if gpu is None:
             break
-        chosen.append(gpu)
+        if gpu not in chosen:
+            chosen.append(gpu)
     return chosen
 
 
@@ -77,7 +98,7 @@ def _cuda_order(cards: list[Gpu], variables: Mapping[str, str], issues: Issues) 
     alike = len({gpu.name for gpu in cards}) <= 1
     if alike or variables.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
         return cards
-    if any(part.strip().isdecimal() for part in variables[_CUDA].split(",")):
+    if any(_NUMBER.match(part.strip()) for part in variables[_CUDA].split(",")):
         issues.add(
             "cuda_order_assumed",
             _CUDA,
