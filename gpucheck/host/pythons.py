@@ -9,8 +9,7 @@ from gpucheck.host.answer import MALFORMED, Answer, failed
 from gpucheck.host.commands import run
 
 FRAMEWORKS = (
-    "torch", "tensorflow", "jax", "jaxlib", "onnxruntime", "onnxruntime-gpu", "vllm", "llama-cpp-python",
-    "transformers", "mlx", "triton", "bitsandbytes", "flash-attn", "pynvml", "nvidia-ml-py",
+    "torch", "tensorflow", "jax", "onnxruntime", "onnxruntime-gpu", "vllm", "llama-cpp-python", "transformers", "mlx",
 )  # fmt: skip
 
 # Runs in the inspected interpreter, which may be old: standard library only, and the folder that `-c` puts

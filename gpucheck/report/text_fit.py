@@ -73,7 +73,7 @@ def _need(answer: FitAnswer) -> str:
 def _legend(answers: tuple[FitAnswer, ...], gpu: bool) -> str:
     """The symbols that this table uses, and no others."""
     words = {
-        "yes": "on the GPU" if gpu else "fits",
+        "yes": "on the GPU" if gpu else "in RAM, on the CPU",
         "tight": "tight",
         "partial": "partly or wholly on the CPU",
         "no": "does not fit",
