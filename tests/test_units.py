@@ -32,9 +32,7 @@ def test_units_are_decimal_or_binary_as_written(text: str, count: int) -> None:
     assert parse_bytes(text) == count
 
 
-@pytest.mark.parametrize(
-    "text", ["", "GiB", "-1GiB", "24 GiB!", "24GBit", "nan", "1e3GB", "24EiB", "٢GiB", "1,024MiB"]
-)
+@pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "24 GiB!", "24GBit", "nan", "1e3GB", "24EiB", "٢GiB", "1,024MiB"])
 def test_what_is_no_amount_is_a_usage_error(text: str) -> None:
     """Text without a plain number and a known unit is refused, with an example of what would do."""
     with pytest.raises(UsageError, match="such as 24GiB"):

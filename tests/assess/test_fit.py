@@ -374,9 +374,7 @@ RANK = {"no": 0, "partial": 1, "tight": 2, "yes": 3}
 
 
 @given(SIZES, QUANTS, st.lists(GIBS, max_size=4), GIBS, GIBS)
-def test_more_ram_never_makes_it_worse(
-    size: str, quant: str, cards: list[float], ram: float, more: float
-) -> None:
+def test_more_ram_never_makes_it_worse(size: str, quant: str, cards: list[float], ram: float, more: float) -> None:
     """A machine with more RAM answers at least as well."""
     gpus = tuple(card(index, gib) for index, gib in enumerate(cards))
     answers = [fit(box(*gpus, ram=gib), f"{size}@{quant}").fits for gib in (ram, ram + more)]

@@ -70,9 +70,7 @@ def test_usual_sizes_in_4_bits(badge: str, likely_gib: float) -> None:
 
 
 @given(SIZES, QUANTS, SETTINGS, st.integers(0, 8))
-def test_the_range_encloses_the_likely_need(
-    size: ModelSize, quant: Quantization, setting: Setting, gpus: int
-) -> None:
+def test_the_range_encloses_the_likely_need(size: ModelSize, quant: Quantization, setting: Setting, gpus: int) -> None:
     """Low, likely and high are in order, in every row and in the sum."""
     estimate = estimate_size(size, quant, setting, gpus)
     assert 0 < estimate.low_bytes <= estimate.total_bytes <= estimate.high_bytes

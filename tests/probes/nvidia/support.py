@@ -48,11 +48,7 @@ class Script:
         if section == "file" and key in self.files:
             return Answer(self.files[key])
         if section == "dir":
-            below = {
-                path.removeprefix(f"{key}/").split("/")[0]
-                for path in self.files
-                if path.startswith(f"{key}/")
-            }
+            below = {path.removeprefix(f"{key}/").split("/")[0] for path in self.files if path.startswith(f"{key}/")}
             return Answer(sorted(below)) if below else failed(NOT_FOUND, key)
         if section == "command":
             return self._run(key)

@@ -13,9 +13,7 @@ from tests.probes.nvidia.fake_nvml import FakeNvml, loaded, rtx_4090
 from tests.probes.nvidia.support import LIST, QUERY, XML, card, host
 
 MIB = 1 << 20
-PROPRIETARY = (
-    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54.03  Tue Jun  6 22:20:39 UTC 2023\nGCC version:\n"
-)
+PROPRIETARY = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54.03  Tue Jun  6 22:20:39 UTC 2023\nGCC version:\n"
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  595.71.05  Release Build  (dvs@U22)\n"
 MODULE = {"/sys/module/nvidia/version": "535.54.03\n", "/proc/driver/nvidia/version": PROPRIETARY}
 CSV = (
@@ -57,9 +55,7 @@ def test_a_machine_without_nvidia_says_nothing() -> None:
 
 def test_xml_and_query_complete_each_other() -> None:
     """The XML has CUDA's version, the query the compute capability; a GPU in both is one reading."""
-    found = probe_nvidia(
-        host(commands={XML: PLAIN, QUERY: CSV.replace("Enabled", "Disabled")}), (card(0x10),)
-    )
+    found = probe_nvidia(host(commands={XML: PLAIN, QUERY: CSV.replace("Enabled", "Disabled")}), (card(0x10),))
     (gpu,) = found.facts.gpus
     assert (gpu.name, gpu.compute_capability, gpu.mig_mode) == ("NVIDIA H100 80GB HBM3", "9.0", "disabled")
     assert gpu.sources["compute_capability"] == "nvidia-smi --query-gpu"
@@ -76,17 +72,13 @@ def test_the_query_alone() -> None:
     found = probe_nvidia(host(commands={XML: "rubbish \ufffd", QUERY: CSV, LIST: LISTED}), ())
     (gpu,) = found.facts.gpus
     assert (gpu.memory_total_bytes, gpu.compute_capability) == (81559 * MIB, "9.0")
-    assert [(one.profile, one.uuid, one.memory_total_bytes) for one in gpu.mig_devices] == [
-        ("3g.40gb", "MIG-a", None)
-    ]
+    assert [(one.profile, one.uuid, one.memory_total_bytes) for one in gpu.mig_devices] == [("3g.40gb", "MIG-a", None)]
     assert codes(found) == ["malformed", "mig_memory_unknown", "library_missing"]
 
 
 def test_slices_get_their_profiles_from_the_list() -> None:
     """The XML has the sizes of MIG devices, `-L` their profiles; without it the profile has an issue."""
-    slices = (
-        "<mig_device><index>0</index><fb_memory_usage><total>40448 MiB</total></fb_memory_usage></mig_device>"
-    )
+    slices = "<mig_device><index>0</index><fb_memory_usage><total>40448 MiB</total></fb_memory_usage></mig_device>"
     document = DOCUMENT.format(mig="Enabled", slices=slices)
     found = probe_nvidia(host(commands={XML: document, QUERY: CSV, LIST: LISTED}), ())
     (one,) = found.facts.gpus[0].mig_devices
@@ -145,9 +137,7 @@ def test_a_hanging_tool_is_not_run_again() -> None:
 
 def test_a_log_with_a_bad_exit_status_stands() -> None:
     """A corrupted infoROM gives status 14 with a whole log: facts and an issue."""
-    found = probe_nvidia(
-        host(commands={XML: (PLAIN, 14), QUERY: (CSV.replace("Enabled", "Disabled"), 14)}), ()
-    )
+    found = probe_nvidia(host(commands={XML: (PLAIN, 14), QUERY: (CSV.replace("Enabled", "Disabled"), 14)}), ())
     assert found.facts.gpus[0].compute_capability == "9.0"
     assert "exit_status" in codes(found)
 
@@ -246,9 +236,7 @@ def test_a_card_that_nvml_does_not_name_is_lost() -> None:
 
 def test_a_card_that_the_container_was_not_given() -> None:
     """Its node is missing, or the module's list hides it: not lost, but out of reach."""
-    files = {
-        f"/proc/driver/nvidia/gpus/0000:{bus}:00.0/information": information(bus - 10) for bus in (10, 11)
-    }
+    files = {f"/proc/driver/nvidia/gpus/0000:{bus}:00.0/information": information(bus - 10) for bus in (10, 11)}
     with loaded(nvml_of(0x10)):
         gpus = probe_nvidia(host(files, nvml=True), (card(0x10), card(0x11))).facts.gpus
         assert (gpus[1].state, "/dev/nvidia1" in (gpus[1].detail or "")) == ("unreachable", True)

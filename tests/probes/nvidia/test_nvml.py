@@ -234,9 +234,7 @@ def test_functions_missing_from_an_old_library_are_no_news() -> None:
     assert found.issues == ()
 
 
-@pytest.mark.parametrize(
-    "facts", [{"MemoryInfo_v2": {"total": 0}}, {"MemoryInfo_v2": None, "MemoryInfo": None}]
-)
+@pytest.mark.parametrize("facts", [{"MemoryInfo_v2": {"total": 0}}, {"MemoryInfo_v2": None, "MemoryInfo": None}])
 def test_shared_memory_is_unknown_and_never_zero(facts: dict[str, Any]) -> None:
     """GB10 says a total of 0 or not supported (nvitop #208): None and an issue."""
     found = probe(FakeNvml(rtx_4090(**facts)))
@@ -299,9 +297,7 @@ def test_words_that_nobody_knows_yet_are_none() -> None:
     assert (gpu.architecture, gpu.brand, gpu.virtualization) == (None, None, "vgpu")
 
 
-@pytest.mark.parametrize(
-    "value", [None, True, -1, "x", 1e9, [], {}, {"total": "much"}, [8], ["a", "b"], 2**70]
-)
+@pytest.mark.parametrize("value", [None, True, -1, "x", 1e9, [], {}, {"total": "much"}, [8], ["a", "b"], 2**70])
 def test_a_recording_of_wrong_types_raises_nothing(value: Any) -> None:
     """Every field may hold anything in a hand-edited recording: the probe goes on, in encodable facts."""
     with loaded(FakeNvml(a100(mig=(mig_slice(0),)), a100(1))):

@@ -31,9 +31,7 @@ def test_any_fields_in_any_order_with_units() -> None:
 
 def test_values_without_units() -> None:
     """With nounits the numbers are MiB, MHz and W."""
-    (gpu,) = parse_csv(
-        "name, memory.total [MiB], clocks.max.memory [MHz]\nTesla T4, 15360, 5001\n"
-    ).facts.gpus
+    (gpu,) = parse_csv("name, memory.total [MiB], clocks.max.memory [MHz]\nTesla T4, 15360, 5001\n").facts.gpus
     assert (gpu.memory_total_bytes, gpu.memory_clock_max_mhz) == (15360 * MIB, 5001)
 
 
@@ -56,9 +54,7 @@ def test_a_wide_table_of_two_hundred_columns() -> None:
 def test_every_spelling_of_absence_is_none(absent: str) -> None:
     """No excuse becomes a number or a name."""
     header = "index, name, uuid, memory.total [MiB], compute_cap, ecc.mode.current, mig.mode.current"
-    (gpu,) = parse_csv(
-        f"{header}\n0, {absent}, {absent}, {absent}, {absent}, {absent}, {absent}\n"
-    ).facts.gpus
+    (gpu,) = parse_csv(f"{header}\n0, {absent}, {absent}, {absent}, {absent}, {absent}, {absent}\n").facts.gpus
     assert gpu.driver_index == 0
     facts = (
         gpu.name,
@@ -96,9 +92,7 @@ def test_lines_that_are_no_gpu_are_issues() -> None:
     assert [issue.code for issue in found.issues] == ["malformed"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "rubbish", "\x00\x00", "a,b\n1,2\n", '"', "\ufffd,\ufffd", "x" * 200_000]
-)
+@pytest.mark.parametrize("text", ["", "rubbish", "\x00\x00", "a,b\n1,2\n", '"', "\ufffd,\ufffd", "x" * 200_000])
 def test_what_is_no_table_is_an_issue(text: str) -> None:
     """Rubbish gives an empty log and one issue."""
     found = parse_csv(text)
@@ -142,9 +136,7 @@ def test_the_list_names_profiles() -> None:
         ((0, 0), 20096, None, None),
     ],
 )
-def test_profiles_of_slices(
-    slices: tuple[int, int], memory_mb: int, card_mib: int | None, profile: str | None
-) -> None:
+def test_profiles_of_slices(slices: tuple[int, int], memory_mb: int, card_mib: int | None, profile: str | None) -> None:
     """NVIDIA's names count eighths of the card, which a slice's own memory falls short of."""
     assert profile_of(*slices, memory_mb, None if card_mib is None else card_mib << 20) == profile
 

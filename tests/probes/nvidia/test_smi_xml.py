@@ -22,9 +22,7 @@ SLICE = """<mig_device><index>{0}</index><gpu_instance_id>{1}</gpu_instance_id>
 </mig_device>"""
 
 
-def log(
-    *gpus: str, head: str = "<driver_version>535.54.03</driver_version><cuda_version>12.2</cuda_version>"
-) -> str:
+def log(*gpus: str, head: str = "<driver_version>535.54.03</driver_version><cuda_version>12.2</cuda_version>") -> str:
     """A log of these GPU elements' contents."""
     elements = "".join(f'<gpu id="00000000:0C:00.0">{gpu}</gpu>' for gpu in gpus)
     doctype = '<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">'
