@@ -14,13 +14,14 @@ from gpucheck.assess.fit import FitAnswer, default_fits, fit_size
 from gpucheck.errors import UsageError
 from gpucheck.machine.types import Machine
 from gpucheck.models.reference import ModelReference, parse_reference
-from gpucheck.units import parse_bytes
+from gpucheck.units import TIB, format_bytes, parse_bytes
 
 if TYPE_CHECKING:
     from gpucheck.host.host import Host
     from gpucheck.host.recording import Recording
 
 ROOT_VARIABLE = "GPUCHECK_ROOT"
+MAX_RAM_BYTES, MAX_CPU_CORES = 1024 * TIB, 65_536
 
 
 def inspect(python: str | None = None) -> Machine:
@@ -28,6 +29,9 @@ def inspect(python: str | None = None) -> Machine:
 
     `python` is the interpreter whose frameworks are looked at; by default that of the active environment. What
     cannot be found out is None, with the reason in `issues`; nothing is raised for it.
+
+    Raises:
+        UsageError: `GPUCHECK_ROOT` names no directory.
     """
     from gpucheck.machine.inspect import inspect_host
 
@@ -66,8 +70,10 @@ def simulate(spec: str, ram: str | int | None = None, cpu_cores: int | None = No
     from gpucheck.machine.simulate import simulate_machine
 
     ram_bytes = parse_bytes(ram) if isinstance(ram, str) else ram
-    if cpu_cores is not None and cpu_cores < 1:
-        raise UsageError("a machine has at least one CPU core")
+    if ram_bytes is not None and not 0 < ram_bytes <= MAX_RAM_BYTES:
+        raise UsageError(f"a machine has more than 0 and at most {format_bytes(MAX_RAM_BYTES)} of memory")
+    if cpu_cores is not None and not 1 <= cpu_cores <= MAX_CPU_CORES:
+        raise UsageError(f"a machine has between 1 and {MAX_CPU_CORES:,} CPU cores")
     return categorise(simulate_machine(spec, ram_bytes, cpu_cores))
 
 
@@ -126,4 +132,7 @@ def _live_host() -> Host:
     from gpucheck.host.host import Host
     from gpucheck.host.live import LiveSource
 
-    return Host(LiveSource(os.environ.get(ROOT_VARIABLE) or "/"), "live")
+    root = os.environ.get(ROOT_VARIABLE) or "/"
+    if not os.path.isdir(root):  # a mistyped path is not a machine without devices
+        raise UsageError(f"{ROOT_VARIABLE}: {root} is not a directory")
+    return Host(LiveSource(root), "live")

@@ -33,17 +33,36 @@ def show(document: Document, format_: str | None, as_json: bool, output: str | N
     if as_json or format_ == "json":
         from gpucheck.report.document import to_json
 
-        text = to_json(document)
+        text = to_json(document).encode()  # JSON is UTF-8 on terminals of every encoding
     else:
         text = _text(document, verbose, to_file=output is not None)
     if output is None:
-        click.echo(text, nl=False, color=True)  # rich has decided about colour already
+        write(text)
         return
     try:
-        with open(output, "w", encoding="utf-8") as handle:
-            handle.write(text)
+        with open(output, "wb") as handle:
+            handle.write(text if isinstance(text, bytes) else text.encode())
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror or error}") from None
+
+
+def write(text: str | bytes) -> None:
+    """Write to standard output; that nobody reads on (`gpucheck | head`) is no failure.
+
+    Raises:
+        UsageError: it cannot be written, as on a full disk.
+    """
+    import os
+    import sys
+
+    from gpucheck.errors import UsageError
+
+    try:
+        click.echo(text, nl=False, color=True)  # rich has decided about colour already
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no complaint at Python's exit
+    except OSError as error:
+        raise UsageError(f"standard output: {error.strerror or error}") from None
 
 
 def _text(document: Document, verbose: bool, *, to_file: bool) -> str:
@@ -72,15 +91,19 @@ def fail_for(error: GpucheckError, arguments: list[str]) -> None:
 
 def fail(code: str, message: str, arguments: list[str], candidates: tuple[str, ...] = ()) -> None:
     """One clear line on stderr, candidates below it; with `--json` an error document on stdout too."""
-    line = " ".join(message.split())
-    click.echo("gpucheck: " + "".join(char if char.isprintable() else "?" for char in line), err=True)
+    line = "".join(char if char.isprintable() else "?" for char in " ".join(message.split()))
+    click.echo(f"gpucheck: {line}", err=True)
     for candidate in candidates:
         click.echo(f"  {candidate}", err=True)
     if "--json" in arguments or ("--format" in arguments and "json" in arguments) or "--format=json" in arguments:
+        from contextlib import suppress
+
+        from gpucheck.errors import UsageError
         from gpucheck.report.document import ErrorDetail, ErrorReport, to_json
 
         detail = ErrorDetail(code=code, message=line, candidates=candidates)
-        click.echo(to_json(ErrorReport(tool=tool(), error=detail)), nl=False)
+        with suppress(UsageError):  # that standard output cannot be written is perhaps the very error
+            write(to_json(ErrorReport(tool=tool(), error=detail)).encode())
 
 
 def _code(error: GpucheckError) -> str:

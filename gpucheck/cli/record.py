@@ -16,12 +16,13 @@ def command(file: str, origin: str, no_redact: bool) -> int:
     file to a bug report; it holds data only.
     """
     from gpucheck import api
+    from gpucheck.cli.output import write
     from gpucheck.errors import UsageError
     from gpucheck.host.recording import to_json
 
     data = to_json(api.record(origin, redact=not no_redact))
     if file == "-":
-        click.echo(data, nl=False)
+        write(data)
         return 0
     try:
         with open(file, "wb") as handle:

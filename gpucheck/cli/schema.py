@@ -6,6 +6,7 @@ import json
 
 import click
 
+from gpucheck.cli.output import write
 from gpucheck.errors import UnknownNameError
 
 
@@ -16,9 +17,9 @@ def command(name: str | None) -> int:
     from gpucheck.report.document import DOCUMENTS, schema
 
     if name is None:
-        click.echo("\n".join(DOCUMENTS))
+        write("".join(f"{document}\n" for document in DOCUMENTS))
         return 0
     if name not in DOCUMENTS:
         raise UnknownNameError(f"there is no document called {name!r}", tuple(DOCUMENTS))
-    click.echo(json.dumps(schema(name), indent=2))
+    write(json.dumps(schema(name), indent=2) + "\n")
     return 0

@@ -66,7 +66,7 @@ def test_serials(redactor, text):
 
 @pytest.mark.parametrize("text", ["<serial>N/A</serial>", "Serial Number : N/A", "Serial Number : [N/A]"])
 def test_absent_serials_stay_absent(redactor, text):
-    """Such as "N/A" names nobody."""
+    """The value "N/A" names nobody, and stays."""
     assert redactor.text(text) == text
 
 
