@@ -80,6 +80,7 @@ def simulate(spec: str, ram: str | int | None = None, cpu_cores: int | None = No
 def record(origin: str = "", *, redact: bool = True) -> Recording:
     """A recording of this machine: everything that a report asks for, and what a newer gpucheck may ask."""
     from gpucheck import __version__
+    from gpucheck.host.files import plain_text
     from gpucheck.host.recording import make_recording
     from gpucheck.host.redact import Redactor, names_here
     from gpucheck.machine.evidence import ask_everything
@@ -89,7 +90,7 @@ def record(origin: str = "", *, redact: bool = True) -> Recording:
     inspect_host(host)
     ask_everything(host)
     redactor = Redactor(*names_here()) if redact else None
-    return make_recording(host.answers, f"gpucheck {__version__}", origin, redactor)
+    return make_recording(host.answers, f"gpucheck {__version__}", plain_text(origin), redactor)
 
 
 def model(reference: str) -> ModelReference:

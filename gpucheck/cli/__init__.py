@@ -66,4 +66,3 @@ def run(arguments: list[str]) -> int:
             raise
         return EXIT_BUG
     return result if isinstance(result, int) else 0
-

@@ -30,18 +30,19 @@ def show(document: Document, format_: str | None, as_json: bool, output: str | N
 
     if as_json and format_ not in {None, "json"}:
         raise UsageError(f"--json and --format {format_}: one format at a time")
+    content: str | bytes
     if as_json or format_ == "json":
         from gpucheck.report.document import to_json
 
-        text = to_json(document).encode()  # JSON is UTF-8 on terminals of every encoding
+        content = to_json(document).encode()  # JSON is UTF-8 on terminals of every encoding
     else:
-        text = _text(document, verbose, to_file=output is not None)
+        content = _text(document, verbose, to_file=output is not None)
     if output is None:
-        write(text)
+        write(content)
         return
     try:
         with open(output, "wb") as handle:
-            handle.write(text if isinstance(text, bytes) else text.encode())
+            handle.write(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror or error}") from None
 

@@ -10,6 +10,10 @@ from gpucheck.host.nvml_fields import DEVICE, PAIR, SYSTEM
 
 # WSL2 keeps the library beside nvidia-smi in a folder that is often on no search path (WSL #11888).
 LIBRARIES = ("libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1")
+WINDOWS_LIBRARIES = (
+    ("WINDIR", "C:/Windows", ("System32", "nvml.dll")),
+    ("ProgramFiles", "C:/Program Files", ("NVIDIA Corporation", "NVSMI", "nvml.dll")),
+)
 
 
 class Nvml:
@@ -65,8 +69,11 @@ class Nvml:
         import ctypes
         import os
 
+        if os.name == "nt":
+            return self._load_on_windows()
         reasons = []
-        for name in LIBRARIES if os.name != "nt" else ():
+        # On WSL2 its own library first: a distribution's package shadows it and finds no driver (WSL #11888)
+        for name in LIBRARIES if not os.path.exists(LIBRARIES[1]) else LIBRARIES[::-1]:
             try:
                 library = ctypes.CDLL(name)
             except OSError as error:
@@ -77,12 +84,22 @@ class Nvml:
             pynvml.nvmlLib = library
             self._nv = pynvml
             return self._initialise()
-        if os.name == "nt":
-            import pynvml
-
-            self._nv = pynvml
-            return self._initialise()
         return failed(LIBRARY_MISSING, reasons[0])
+
+    def _load_on_windows(self) -> Answer[bool]:
+        """The library lies where nvidia-ml-py looks: in System32, with old drivers in the NVSMI folder."""
+        import os
+
+        places = [
+            os.path.join(os.environ.get(variable, default), *path)
+            for variable, default, path in WINDOWS_LIBRARIES
+        ]
+        if not any(os.path.exists(place) for place in places):
+            return failed(LIBRARY_MISSING, f"{' and '.join(places)}: no such file")
+        import pynvml
+
+        self._nv = pynvml
+        return self._initialise()
 
     def _initialise(self) -> Answer[bool]:
         try:

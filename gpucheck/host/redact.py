@@ -8,6 +8,7 @@ Host names, MAC addresses and serials are not asked for in the first place; this
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -46,6 +47,8 @@ _NOT_NAMES = frozenset({
     "huggingface",
 })  # fmt: skip
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
+# Windows' class of display adapters, the same on every machine: a replay asks for it by this name.
+_NOT_UUIDS = frozenset({"4d36e968-e325-11ce-bfc1-08002be10318"})
 
 
 class Redactor:
@@ -63,12 +66,14 @@ class Redactor:
         """One question and its answer, masked alike."""
         if section == "dir" and key.rpartition("/")[2] in _PACKAGE_FOLDERS and isinstance(answer.value, list):
             answer = replace(answer, value=[name for name in answer.value if _is_framework(name)])
+        if section == "command" and key.startswith('["system_profiler"'):
+            answer = _without_screens(answer)
         value, detail = self._value(section, answer.value), self._key_text(section, answer.detail)
         return self._key_text(section, key), replace(answer, value=value, detail=detail)
 
     def text(self, text: str) -> str:
         """Masked identifiers in any text."""
-        text = _UUID.sub(lambda found: self._digits(found[0]), text)
+        text = _UUID.sub(self._uuid, text)
         text = _LONG_HEX.sub(lambda found: self._digits(found[0]), text)
         text = _DEVICE_PREFIX.sub(self._device_prefix, text)
         text = _MAC.sub(lambda found: self._digits(found[0]), text)
@@ -93,6 +98,9 @@ class Redactor:
             paths = "env" if section in {"python", "system"} else section
             return {key: self._value(paths, item) for key, item in value.items()}
         return value
+
+    def _uuid(self, found: re.Match[str]) -> str:
+        return found[0] if found[0].lower() in _NOT_UUIDS else self._digits(found[0])
 
     def _device_prefix(self, found: re.Match[str]) -> str:
         """A shortened UUID; the full ones have been masked already and are left as they are."""
@@ -154,6 +162,21 @@ def _is_framework(folder: object) -> bool:
     """Whether an installed package matters to a report; the names of all others are nobody's business."""
     package = str(folder).partition("-")[0].lower().replace("_", "-")
     return str(folder).endswith((".dist-info", ".egg-info")) and package in FRAMEWORKS
+
+
+def _without_screens(answer: Answer[Any]) -> Answer[Any]:
+    """system_profiler's GPUs without their screens, which carry serial numbers and, by AirPlay, people's names."""
+    if not isinstance(answer.value, dict) or not isinstance(answer.value.get("stdout"), str):
+        return answer
+    try:
+        found = json.loads(answer.value["stdout"])
+    except (ValueError, RecursionError):
+        return replace(answer, value={**answer.value, "stdout": ""})  # nobody could mask what nobody can read
+    gpus = found.get("SPDisplaysDataType") if isinstance(found, dict) else None
+    for gpu in gpus if isinstance(gpus, list) else ():
+        if isinstance(gpu, dict):
+            gpu.pop("spdisplays_ndrvs", None)
+    return replace(answer, value={**answer.value, "stdout": json.dumps(found, ensure_ascii=False)})
 
 
 def _program_only(found: re.Match[str]) -> str:

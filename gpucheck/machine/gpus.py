@@ -12,7 +12,9 @@ from gpucheck.catalog import derive
 from gpucheck.catalog.cards import Card, as_seen, pci_names
 from gpucheck.catalog.find import Choice, identify
 from gpucheck.catalog.segment import segment_of
+from gpucheck.machine.binned import binned_choice
 from gpucheck.machine.types import Flops, Gpu, GpuMemory, Kind, Mig, NvLink, Pcie
+from gpucheck.machine.unified import is_shared_part, shared_memory
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import Basis, GpuReading, Memory
 
@@ -54,7 +56,7 @@ def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issu
     figures = Figures()
     _put_reported(figures, reading)
     kind = _kind(reading, card)
-    _put_memory(figures, reading, choice, kind, host_memory)
+    _put_memory(figures, reading, choice, kind, host_memory, index, issues)
     _put_bandwidth(figures, reading, card, index, issues)
     if card is not None:
         put_card(figures, card)
@@ -130,6 +132,7 @@ def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
         reading.memory_total_bytes,
         reading.multiprocessors,
     )
+    found = found or binned_choice(reading)
     if found is None:
         return None
     choice = Choice(as_seen(found.card), found.size_index)
@@ -162,19 +165,22 @@ def _put_reported(figures: Figures, reading: GpuReading) -> None:
         figures.put(path, value, "reported")
 
 
-def _put_memory(figures: Figures, reading: GpuReading, choice: Choice | None, kind: Kind, host_memory: Memory) -> None:
+def _put_memory(
+    figures: Figures, reading: GpuReading, choice: Choice | None, kind: Kind, host_memory: Memory, index: int,
+    issues: Issues,
+) -> None:  # fmt: skip
     """Total, free and usable bytes, and whose memory it is."""
     shared = kind in {"integrated", "unified"}
     figures.put("memory.kind", "shared" if shared else "dedicated", "derived")
+    if shared:
+        pool = shared_memory(reading, host_memory, index, issues)
+        for name, share in (("total", pool.total), ("free", pool.free), ("usable", pool.usable)):
+            figures.put(f"memory.{name}_bytes", share.value, share.basis)
+        return
     figures.put("memory.total_bytes", reading.memory_total_bytes, "reported")
     figures.put("memory.free_bytes", reading.memory_free_bytes, "reported")
     figures.put("memory.usable_bytes", reading.memory_free_bytes, "reported")
-    if shared and "memory.total_bytes" not in figures.values:
-        # GB10, Thor and Orin answer NOT_SUPPORTED: their memory is the machine's (nvitop #208, gpud #1170).
-        figures.put("memory.total_bytes", host_memory.total_bytes, "derived")
-        figures.put("memory.free_bytes", host_memory.available_bytes, "derived")
-        figures.put("memory.usable_bytes", host_memory.usable_bytes, "derived")
-    if choice is not None and choice.size_index is not None and not shared:
+    if choice is not None and choice.size_index is not None:
         figures.put("memory.total_bytes", choice.card.total_bytes(choice.size_index), "catalogue")
         if reading.state == "ok":
             total = figures.values["memory.total_bytes"]
@@ -260,11 +266,13 @@ def _kind(reading: GpuReading, card: Card | None) -> Kind:
         return "unified"
     if card and card.shares_memory and card.segment != "apu":
         return "unified"
+    if reading.vendor == "NVIDIA" and is_shared_part(reading):
+        return "unified"
     return "integrated" if reading.integrated or (card and card.shares_memory) else "discrete"
 
 
 def _mig(reading: GpuReading) -> Mig:
-    listed = reading.mig_mode == "enabled" and reading.mig_devices is not None
+    listed = reading.mig_mode == "enabled" and reading.mig_devices is not None and reading.mig_devices_complete
     return Mig(mode=reading.mig_mode, instances=len(reading.mig_devices or ()) if listed else None)
 
 

@@ -9,12 +9,14 @@ from gpucheck.catalog.find import Choice, card_named
 from gpucheck.errors import UsageError
 from gpucheck.machine.gpus import Figures, assemble, idle_usable_bytes, put_card
 from gpucheck.machine.types import Gpu, Machine
+from gpucheck.machine.unified import working_set_bytes
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import Cpu, Memory, Platform
 
 MAX_GPUS = 64
 _COUNT = re.compile(r"\s*(\d{1,4})\s*[x×*]\s+(.+)|\s*(\d{1,4})[x×*](?=[A-Za-z])(.+)", re.DOTALL)
 _PLUS = re.compile(r"\s\+\s|\s\+$|^\+\s|\+(?=\d+\s*[x×*])")  # not the plus of "Ryzen AI Max+ 395"
+_SUPERCHIP = re.compile(r"\bG[BH]\d")  # GB10, GH200, GB300
 _HOST_SHARE_BYTES = 2 << 30  # a freshly started system and this process
 
 
@@ -39,7 +41,7 @@ def simulate_machine(spec: str, ram_bytes: int | None = None, cpu_cores: int | N
         issues.add("unknown", "simulation", "cpu.usable_cores: give --cpu-cores to say how many the machine has")
     return Machine(
         source="simulated",
-        platform=Platform(os="darwin" if apple else "linux", arch="arm64" if apple else "x86_64"),
+        platform=Platform(os="darwin" if apple else "linux", arch="arm64" if apple else _arch(gpus)),
         cpu=Cpu(physical_cores=cpu_cores, logical_cores=cpu_cores, usable_cores=cpu_cores),
         memory=_memory(memory_bytes),
         gpus=gpus,
@@ -110,11 +112,10 @@ def _put_size(figures: Figures, choice: Choice, index: int, ram_bytes: int | Non
 def _shared_usable_bytes(card: Card, total_bytes: int) -> int:
     """What the GPU may use of shared memory on an idle machine.
 
-    Apple: Metal's recommended working set, measured by users as 0.74 of 16 and 24 GiB and 0.84 of 128 GiB
-    (llmfit #754, sglang #29949, ds4 #893); 0.74 below 128. Others: all but what the system holds.
+    Apple: Metal's recommended working set. Others: all but what the system holds.
     """
     if card.vendor == "Apple":
-        return int(total_bytes * (0.84 if total_bytes >= 128 << 30 else 0.74))
+        return working_set_bytes(total_bytes)
     return max(0, total_bytes - _HOST_SHARE_BYTES)
 
 
@@ -122,6 +123,12 @@ def _kind(card: Card) -> str:
     if not card.shares_memory:
         return "discrete"
     return "integrated" if card.segment == "apu" else "unified"  # GB10, Jetson, Apple silicon, MI300A
+
+
+def _arch(gpus: tuple[Gpu, ...]) -> str:
+    """A Jetson, GB10 or GH200 brings ARM cores in its own package."""
+    arm = any(gpu.segment == "embedded" or _SUPERCHIP.search(gpu.name or "") for gpu in gpus)
+    return "aarch64" if arm else "x86_64"
 
 
 def _memory(total_bytes: int | None) -> Memory:

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec.structs import replace
 
 from gpucheck.host.answer import NOT_FOUND
 from gpucheck.host.host import Host
-from gpucheck.probes.collect import Found, Issues, whole_number
-from gpucheck.probes.facts import GpuReading, OtherDriver, PciDevice, State
-from gpucheck.probes.kfd import KfdNode, by_card, kfd_nodes
+from gpucheck.probes.amd_access import DRIVER, state_of
+from gpucheck.probes.amd_links import peers_of
+from gpucheck.probes.amd_memory import is_apu, sysfs_memory
+from gpucheck.probes.collect import Found, Issues
+from gpucheck.probes.facts import GpuReading, OtherDriver, PciDevice
+from gpucheck.probes.kfd import NODES, KfdNode, by_card, kfd_nodes
 from gpucheck.probes.pci import DEVICES, pci_order
 
 VENDOR = "1002"
-DRIVER = "amdgpu"
-KFD = "/dev/kfd"
 MODULE = "/sys/module/amdgpu"
+_PARTITIONS = {"SPX": 1, "DPX": 2, "TPX": 3, "QPX": 4}  # CPX: one for each die, which products have 6 or 8 of
+
+Cards = Mapping[str, tuple[KfdNode, ...]]
+Kind = tuple[str, int | None]  # device id and compute units of a node: cards may be in unlike modes
 
 
-def probe_amd(host: Host, pci: tuple[PciDevice, ...]) -> Found[tuple[GpuReading, ...]]:
-    """One reading per card, in PCI order; a card in partitions is one card with what its partitions have."""
+def lacks_name_or_memory(reading: GpuReading) -> bool:
+    """Whether the driver's files left open what AMD's tools may know."""
+    return reading.name is None or reading.memory_total_bytes is None
+
+
+def probe_amd(
+    host: Host,
+    pci: tuple[PciDevice, ...],
+    ask_tools: Callable[[GpuReading], bool] = lacks_name_or_memory,
+) -> Found[tuple[GpuReading, ...]]:
+    """One reading per card, in PCI order; a card in partitions is one card with what its partitions have.
+
+    AMD's tools cost seconds: they are asked only if there is a driven card that `ask_tools` says it of.
+    """
     issues = Issues()
     devices = {device.address: device for device in pci if device.vendor_id == VENDOR}
     cards = by_card(kfd_nodes(host, issues), frozenset(devices))
+    whole = _nodes_of_whole_cards(cards)
     readings = [
-        _reading(host, issues, address, devices.get(address), cards.get(address, ()))
+        _reading(host, issues, address, devices.get(address), cards, whole)
         # a container may be shown the compute topology and no PCI bus
         for address in sorted({*devices, *cards}, key=pci_order)
     ]
+    if any(reading.state not in {"no_driver", "wrong_driver"} and ask_tools(reading) for reading in readings):
+        from gpucheck.probes.rocm_smi import with_tools
+
+        readings = with_tools(host, issues, readings)
+    for reading in readings:
+        if reading.memory_total_bytes is None and reading.state == "ok":
+            issues.add(NOT_FOUND, f"{reading.pci_address} memory", "neither sysfs nor KFD tells it")
     return Found(tuple(readings), issues.all())
 
 
@@ -35,71 +62,113 @@ def probe_amd_driver(host: Host) -> Found[OtherDriver | None]:
     issues = Issues()
     if issues.value(MODULE, host.listdir(MODULE)) is None:
         return Found(None, issues.all())
-    version = issues.value(f"{MODULE}/version", host.read(f"{MODULE}/version"))
-    return Found(OtherDriver(DRIVER, (version or "").strip() or None), issues.all())
-
-
-def state_of(device: PciDevice | None, in_kfd: bool, kfd_open: bool | None) -> tuple[State, str | None]:
-    """What stands between the card and ROCm; `kfd_open` None is a device file that is not there."""
-    if device is not None and device.driver is None:
-        return "no_driver", "no kernel driver is bound to it"
-    if device is not None and device.driver != DRIVER:
-        return "wrong_driver", f"{device.driver} is bound to it; ROCm needs {DRIVER}"
-    if in_kfd and kfd_open is None:
-        return "unreachable", f"{KFD} is not here: a container needs --device={KFD} --device=/dev/dri"
-    if in_kfd and kfd_open is False:  # rocm-smi works while HIP sees no device (ROCm-docker #116)
-        return "no_permission", f"{KFD} cannot be opened for reading and writing"
-    return "ok", None
+    answer = host.read(f"{MODULE}/version")
+    version = (issues.value(f"{MODULE}/version", answer) or "").strip() or None
+    in_tree = False if version else True if answer.error == NOT_FOUND else None
+    return Found(OtherDriver(DRIVER, version, in_tree), issues.all())
 
 
 def _reading(
-    host: Host, issues: Issues, address: str, device: PciDevice | None, nodes: tuple[KfdNode, ...]
+    host: Host,
+    issues: Issues,
+    address: str,
+    device: PciDevice | None,
+    cards: Cards,
+    whole: Mapping[Kind, int],
 ) -> GpuReading:
-    state, detail = state_of(device, bool(nodes), _kfd_open(host, issues) if nodes else None)
-    first = nodes[0] if nodes else None
-    folder = f"{DEVICES}/{address}"
-    total, used = (_bytes(host, issues, f"{folder}/mem_info_vram_{what}") for what in ("total", "used"))
-    source = "sysfs" if total is not None else "kfd"
-    if total is None:
-        total = _sum(node.memory_bytes for node in nodes)
-    if total is None and state == "ok":
-        issues.add(NOT_FOUND, f"{address} memory", "neither sysfs nor KFD tells it")
-    # only boards with an FRU chip, which data-centre cards have, know their name
-    name = issues.value(f"{folder}/product_name", host.read(f"{folder}/product_name"))
-    return GpuReading(
+    nodes = cards.get(address, ())
+    state, detail = state_of(host, issues, device, nodes)
+    device_id = device.device_id if device else nodes[0].device_id
+    gfx = nodes[0].gfx_target if nodes else None
+    apu = is_apu(gfx, device_id, any(node.shares_cpu for node in nodes))
+    memory = sysfs_memory(host, issues, address)
+    reading = GpuReading(
         vendor="AMD",
         state=state,
-        driver_index=first.index if first else None,
-        name=(name or "").strip() or None,
-        uuid=f"GPU-{first.unique_id:016x}" if first and first.unique_id else None,
+        name=_text(host, issues, f"{DEVICES}/{address}/product_name"),  # of boards with an FRU chip
         pci_address=address,
-        pci_device_id=device.device_id if device else first.device_id if first else None,
-        pci_subsystem=device.subsystem if device else None,
-        gfx_target=first.gfx_target if first else None,
-        integrated=first.shares_cpu if first else None,
-        memory_total_bytes=total,
-        memory_free_bytes=max(0, total - used) if total is not None and used is not None else None,
-        memory_used_bytes=used,
-        multiprocessors=_sum(node.compute_units for node in nodes),
-        pcie_generation=device.link_generation if device else None,
-        pcie_width=device.link_width if device else None,
-        pcie_max_generation=device.link_max_generation if device else None,
-        pcie_max_width=device.link_max_width if device else None,
+        pci_device_id=device_id,
+        gfx_target=gfx,
+        integrated=apu if nodes or apu else None,
+        memory_total_bytes=memory.vram_total_bytes,
+        memory_used_bytes=memory.vram_used_bytes,
+        memory_gtt_total_bytes=memory.gtt_total_bytes,
+        memory_gtt_used_bytes=memory.gtt_used_bytes,
+        compute_partition=_text(host, issues, f"{DEVICES}/{address}/current_compute_partition"),
+        memory_partition=_text(host, issues, f"{DEVICES}/{address}/current_memory_partition"),
         detail=detail,
-        sources={"memory_total_bytes": source} if total is not None else {},
+        sources={"memory_total_bytes": "sysfs"} if memory.vram_total_bytes is not None else {},
     )
+    if device is not None:
+        reading = replace(
+            reading,
+            pci_subsystem=device.subsystem,
+            pci_revision=device.revision,
+            pcie_generation=device.link_generation,
+            pcie_width=device.link_width,
+            pcie_max_generation=device.link_max_generation,
+            pcie_max_width=device.link_max_width,
+        )
+    if nodes:
+        reading = _with_nodes(host, issues, reading, address, cards, whole)
+    elif state == "ok" and host.listdir(NODES).value is not None:
+        issues.add("not_in_kfd", address, f"{DRIVER} drives it, KFD does not list it: ROCm cannot use it")
+    total, used = reading.memory_total_bytes, reading.memory_used_bytes
+    if total is not None and used is not None:
+        reading = replace(reading, memory_free_bytes=max(0, total - used))
+    return reading
 
 
-def _kfd_open(host: Host, issues: Issues) -> bool | None:
-    """Whether this process may compute; None where the file is missing, True where nobody can tell."""
-    answer = host.may("rw", KFD)
-    if answer.error == NOT_FOUND:
-        return None
-    return issues.value(KFD, answer) is not False
+def _with_nodes(
+    host: Host, issues: Issues, reading: GpuReading, address: str, cards: Cards, whole: Mapping[Kind, int]
+) -> GpuReading:
+    """The reading with what KFD says of the card's nodes, those counted that it ought to have."""
+    nodes = cards[address]
+    first, share = nodes[0], len(nodes)
+    expected = _PARTITIONS.get(reading.compute_partition or "", whole.get(_kind(first), share))
+    if share < expected:
+        # 64 partitions on eight cards and 63 nodes were seen (amdsmi #99): the card has not lost compute units
+        detail = f"{share} of its {expected} partitions are there; its figures are those of {expected}"
+        issues.add("partition_missing", address, detail)
+    counted = max(share, expected)
+    units, rocm = (
+        _sum(values) if counted == share or None in values else (values[0] or 0) * counted
+        for values in ([node.compute_units for node in nodes], [node.memory_bytes for node in nodes])
+    )
+    peers = peers_of(host, issues, address, cards)
+    reading = replace(
+        reading,
+        driver_index=first.index,
+        uuid=f"GPU-{first.unique_id:016x}" if first.unique_id else None,
+        memory_rocm_bytes=rocm,
+        # KFD's figures of an APU's memory are not those of the machine's modules
+        memory_bus_bits=None if reading.integrated else first.memory.width_bits,
+        memory_clock_max_mhz=None if reading.integrated else first.memory.clock_max_mhz,
+        sm_clock_max_mhz=first.engine_clock_max_mhz,
+        multiprocessors=units,
+        partitions=share,
+        xgmi_peers=peers.xgmi,
+        p2p_peers=peers.p2p,
+    )
+    if reading.memory_total_bytes is None and rocm is not None:
+        return replace(reading, memory_total_bytes=rocm, sources={"memory_total_bytes": "kfd"})
+    return reading
 
 
-def _bytes(host: Host, issues: Issues, path: str) -> int | None:
-    return whole_number(issues.value(path, host.read(path)))
+def _nodes_of_whole_cards(cards: Cards) -> dict[Kind, int]:
+    """How many nodes a card with such nodes has: as many as the one with the most."""
+    most: dict[Kind, int] = {}
+    for nodes in cards.values():
+        most[_kind(nodes[0])] = max(most.get(_kind(nodes[0]), 0), len(nodes))
+    return most
+
+
+def _kind(node: KfdNode) -> Kind:
+    return node.device_id, node.compute_units
+
+
+def _text(host: Host, issues: Issues, path: str) -> str | None:
+    return (issues.value(path, host.read(path)) or "").strip() or None
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

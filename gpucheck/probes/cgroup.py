@@ -53,36 +53,46 @@ def parse_cgroup(text: str) -> dict[str, str]:
     return paths
 
 
-def memory_limits(host: Host, issues: Issues, total_bytes: int | None) -> list[MemoryLimit]:
-    """Every memory limit below the machine's own memory that binds this process, innermost first.
+def memory_limits(host: Host, issues: Issues, total_bytes: int | None) -> tuple[list[MemoryLimit], bool]:
+    """Every memory limit below the machine's own that binds this process, innermost first, and whether these are all.
 
-    `memory.high` is left out: the kernel slows a group down there, it does not stop it.
+    A file that is there and cannot be read may hold a tighter one. `memory.high` is left out: the kernel slows a group down there, it does not stop it.
     """
-    limits = []
+    limits, complete = [], True
     paths = _own_paths(host, issues)
+    if paths is None:
+        return [], False
     name = "memory.limit_in_bytes" if "memory" in paths else "memory.max"
     for folder in _levels(host, paths, "memory", name):
         source = f"{folder}/{name}"
-        text = issues.value(source, host.read(source))
+        answer = host.read(source)
+        text = issues.value(source, answer)
+        complete = complete and (text is not None or answer.absent)
         if text is None or text.strip() == "max":
             continue
         limit = whole_number(text)
         if limit is None:
             issues.add(MALFORMED, source, f"not a number of bytes: {text[:40]!r}")
+            complete = False
         elif limit < NO_LIMIT and (total_bytes is None or limit < total_bytes):
             limits.append(MemoryLimit(limit, _used_bytes(host, issues, folder, "memory" in paths), source))
-    return limits
+    return limits, complete
 
 
-def cpu_quota(host: Host, issues: Issues) -> CpuQuota | None:
-    """The tightest CPU quota that binds this process, None without one."""
+def cpu_quota(host: Host, issues: Issues) -> tuple[CpuQuota | None, bool]:
+    """The tightest CPU quota that binds this process, None without one; and whether every level could be read."""
     paths = _own_paths(host, issues)
+    if paths is None:
+        return None, False
+    complete = True
     old = "cpu" in paths
     name = "cpu.cfs_quota_us" if old else "cpu.max"
     quotas = []
     for folder in _levels(host, paths, "cpu", name):
         source = f"{folder}/{name}"
-        text = issues.value(source, host.read(source))
+        answer = host.read(source)
+        text = issues.value(source, answer)
+        complete = complete and (text is not None or answer.absent)
         if text is None:
             continue
         if old:
@@ -93,9 +103,10 @@ def cpu_quota(host: Host, issues: Issues) -> CpuQuota | None:
         cores = parse_quota(text)
         if cores is None:
             issues.add(MALFORMED, source, f"not a quota and a period: {text[:40]!r}")
+            complete = False
         else:
             quotas.append(CpuQuota(cores, source))
-    return min(quotas, key=lambda quota: quota.cores, default=None)
+    return min(quotas, key=lambda quota: quota.cores, default=None), complete
 
 
 def parse_quota(text: str) -> float | None:
@@ -106,8 +117,11 @@ def parse_quota(text: str) -> float | None:
     return quota / period if quota and period else None
 
 
-def _own_paths(host: Host, issues: Issues) -> dict[str, str]:
-    return parse_cgroup(issues.value("/proc/self/cgroup", host.read("/proc/self/cgroup")) or "")
+def _own_paths(host: Host, issues: Issues) -> dict[str, str] | None:
+    """The process's groups; empty where the kernel has none, None where they cannot be read."""
+    answer = host.read("/proc/self/cgroup")
+    text = issues.value("/proc/self/cgroup", answer)
+    return None if text is None and not answer.absent else parse_cgroup(text or "")
 
 
 def _levels(host: Host, paths: dict[str, str], controller: str, name: str) -> list[str]:
@@ -146,8 +160,10 @@ def _used_bytes(host: Host, issues: Issues, folder: str, old: bool) -> int | Non
         return None
     cache = "total_inactive_file" if old else "inactive_file"
     stat = f"{folder}/memory.stat"
-    for line in (issues.value(stat, host.read(stat)) or "").splitlines():
+    answer = host.read(stat)
+    for line in (issues.value(stat, answer) or "").splitlines():
         key, _, value = line.partition(" ")
         if key == cache:
-            return max(0, used - (whole_number(value) or 0))
-    return used
+            inactive = whole_number(value)
+            return None if inactive is None else max(0, used - inactive)
+    return used if answer.absent else None

@@ -17,7 +17,10 @@ from gpucheck.probes.sysctl import darwin_features, sysctls
 
 CPUINFO = "/proc/cpuinfo"
 # What every processor has; some have no third cache level, and some kernels no NUMA.
-EXPECTED = ("name", "vendor", "arch", "physical_cores", "logical_cores", "usable_cores", "l2_cache_bytes")
+EXPECTED = (
+    "name", "vendor", "arch", "physical_cores", "logical_cores", "usable_cores", "features", "l2_cache_bytes",
+    "l3_cache_bytes", "numa_nodes",
+)  # fmt: skip
 MODELS = ("/proc/device-tree/model", "/sys/firmware/devicetree/base/model")
 
 
@@ -57,7 +60,7 @@ def probe_cpu(host: Host) -> Found[Cpu]:
         numa_nodes=numa_nodes(host, issues),
     )
     for field in EXPECTED:
-        if getattr(cpu, field) is None:
+        if getattr(cpu, field) in {None, ()}:
             issues.add(NOT_FOUND, f"cpu.{field}", "no source tells it")
     return Found(cpu, issues.all())
 
@@ -81,7 +84,9 @@ def _plain(cores: float) -> int | float:
 def _usable(host: Host, issues: Issues, logical: int | None) -> tuple[int | float | None, str | None]:
     answer = host.system("affinity")
     affinity: Any = answer.value if answer.error == "not_supported" else issues.value("affinity", answer)
-    quota = cpu_quota(host, issues)
+    quota, complete = cpu_quota(host, issues)
+    if not complete or (affinity is None and answer.error != "not_supported" and not answer.absent):
+        return None, None  # fewer than the machine has, and nobody can say how many
     allowed = len(affinity) if isinstance(affinity, list) else None
     return usable_cores(logical, allowed, quota.cores if quota else None)
 

@@ -18,19 +18,37 @@ OLD_TARGETS = {
     **dict.fromkeys((0x66A0, 0x66A1, 0x66A2, 0x66A3, 0x66A4, 0x66A7, 0x66AF), "gfx906"),
     **dict.fromkeys((0x7300, 0x67C0, 0x67DF), "gfx803"),
 }
+_DEVICE_HEAPS = frozenset({1, 2})  # 1 is visible to the CPU, 2 is not; 0 is the host's
+
+
+class Banks(Struct, frozen=True):
+    """Device memory of a node. Width and clock are the whole package's, also of a partition."""
+
+    size_bytes: int | None = None
+    width_bits: int | None = None
+    clock_max_mhz: int | None = None
 
 
 class KfdNode(Struct, frozen=True):
     """One GPU node: a whole card, or one partition of it."""
 
     index: int  # among the GPU nodes, as ROCm numbers devices
+    number: int  # the node's own, as links name it
     address: str  # 0000:05:00.3; the function of a partition numbers the partition
     device_id: str
     gfx_target: str | None
     compute_units: int | None
-    memory_bytes: int | None
+    memory: Banks
     shares_cpu: bool  # an APU: the node has CPU cores too
     unique_id: int | None
+    hive_id: int | None = None  # cards of one XGMI hive have the same
+    render_minor: int | None = None  # of /dev/dri/renderD128
+    engine_clock_max_mhz: int | None = None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What ROCm will count as the node's memory."""
+        return self.memory.size_bytes
 
 
 def parse_properties(text: str) -> dict[str, int]:
@@ -62,7 +80,7 @@ def kfd_nodes(host: Host, issues: Issues) -> tuple[KfdNode, ...]:
         facts = parse_properties(issues.value(path, host.read(path)) or "")
         place = facts.get("domain", 0), facts.get("location_id", -1)
         if facts.get("simd_count") and place[1] >= 0 and place not in found:
-            found[place] = _node(host, issues, f"{NODES}/{number}", facts, len(found))
+            found[place] = _node(host, issues, number, facts, len(found))
     return tuple(found.values())
 
 
@@ -71,38 +89,51 @@ def by_card(nodes: Iterable[KfdNode], addresses: frozenset[str]) -> dict[str, tu
 
     In CPX mode an MI300X shows as eight nodes, which differ in the function alone while the card has only
     function 0 (amdsmi #99). A function that is on the bus is a device of its own: a virtual function, say.
+    So is one with another unique id than its neighbour, where a container sees no bus.
     """
     cards: dict[str, tuple[KfdNode, ...]] = {}
     for node in nodes:
         whole = node.address if node.address in addresses else node.address[:-1] + "0"
+        known = {other.unique_id for other in cards.get(whole, ())} - {None}
+        if node.unique_id is not None and known and node.unique_id not in known:
+            whole = node.address
         cards[whole] = (*cards.get(whole, ()), node)
     return cards
 
 
-def _node(host: Host, issues: Issues, folder: str, facts: dict[str, int], index: int) -> KfdNode:
+def _node(host: Host, issues: Issues, number: int, facts: dict[str, int], index: int) -> KfdNode:
     version, device = facts.get("gfx_target_version"), facts.get("device_id", 0)
     per_unit = facts.get("simd_per_cu")
+    banks = _banks(host, issues, f"{NODES}/{number}")
+    if banks.size_bytes is None:  # kernels before 5.x state it beside the banks, newer ones a 0
+        banks = Banks(facts.get("local_mem_size") or None, banks.width_bits, banks.clock_max_mhz)
     return KfdNode(
         index=index,
+        number=number,
         address=kfd_address(facts.get("domain", 0), facts["location_id"]),
         device_id=f"{device:04x}",
         gfx_target=gfx_target(version) if version else OLD_TARGETS.get(device),
         compute_units=facts["simd_count"] // per_unit if per_unit else None,
-        memory_bytes=_memory_bytes(host, issues, folder),
+        memory=banks,
         shares_cpu=bool(facts.get("cpu_cores_count")),
         unique_id=facts.get("unique_id") or None,
+        hive_id=facts.get("hive_id") or None,
+        render_minor=facts.get("drm_render_minor") or None,
+        engine_clock_max_mhz=facts.get("max_engine_clk_fcompute") or None,
     )
 
 
-def _memory_bytes(host: Host, issues: Issues, folder: str) -> int | None:
-    """The sum of the banks in device memory: heap 1 is visible to the CPU, heap 2 is not."""
-    total = 0
+def _banks(host: Host, issues: Issues, folder: str) -> Banks:
+    """The banks in device memory as one: sizes added up, width and clock of the first that has them."""
+    size, width, clock = 0, 0, 0
     for bank in issues.value(f"{folder}/mem_banks", host.listdir(f"{folder}/mem_banks")) or ():
         path = f"{folder}/mem_banks/{bank}/properties"
         facts = parse_properties(issues.value(path, host.read(path)) or "")
-        if facts.get("heap_type") in {1, 2}:
-            total += facts.get("size_in_bytes", 0)
-    return total or None
+        if facts.get("heap_type") in _DEVICE_HEAPS:
+            size += facts.get("size_in_bytes", 0)
+            width = width or facts.get("width", 0)
+            clock = clock or facts.get("mem_clk_max", 0)
+    return Banks(size or None, width or None, clock or None)
 
 
 def _number(text: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpucheck.host.answer import MALFORMED
+from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.facts import Limits
@@ -20,6 +20,8 @@ def probe_limits(host: Host) -> Found[Limits]:
         issues.add(MALFORMED, SOURCE, "an object expected")
         limits = None
     if limits is None:
+        if not issues.all():
+            issues.add(NOT_FOUND, SOURCE, "no source tells them")
         return Found(Limits(), issues.all())
     return Found(
         Limits(

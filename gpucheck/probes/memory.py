@@ -26,24 +26,22 @@ def probe_memory(host: Host) -> Found[Memory]:
     if swap_total is None:
         asked = _counts(host, issues, "swap_memory")
         swap_total, swap_free = asked.get("total"), asked.get("free")
-    for what, value in (("total", total), ("available", available)):
-        if value is None:
-            issues.add(NOT_FOUND, f"memory.{what}_bytes", "no source tells it")
-    limits = memory_limits(host, issues, total)
+    limits, complete = memory_limits(host, issues, total)
     tightest = min(limits, key=lambda limit: limit.limit_bytes, default=None)
-    return Found(
-        Memory(
-            total_bytes=total,
-            available_bytes=available,
-            limit_bytes=tightest.limit_bytes if tightest else None,
-            limit_used_bytes=tightest.used_bytes if tightest else None,
-            limit_source=tightest.source if tightest else None,
-            usable_bytes=usable_bytes(available, limits),
-            swap_total_bytes=swap_total,
-            swap_free_bytes=swap_free,
-        ),
-        issues.all(),
+    memory = Memory(
+        total_bytes=total,
+        available_bytes=available,
+        limit_bytes=tightest.limit_bytes if tightest else None,
+        limit_used_bytes=tightest.used_bytes if tightest else None,
+        limit_source=tightest.source if tightest else None,
+        usable_bytes=usable_bytes(available, limits) if complete else None,
+        swap_total_bytes=swap_total,
+        swap_free_bytes=swap_free,
     )
+    for field in ("total_bytes", "available_bytes", "usable_bytes", "swap_total_bytes", "swap_free_bytes"):
+        if getattr(memory, field) is None:
+            issues.add(NOT_FOUND, f"memory.{field}", "no source tells it")
+    return Found(memory, issues.all())
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
@@ -70,8 +68,11 @@ def available_bytes(sizes: dict[str, int]) -> int | None:
 def usable_bytes(available: int | None, limits: list[MemoryLimit]) -> int | None:
     """The least of what the machine and each group above the process have left.
 
-    Every level counts, not only the tightest limit: neighbours may have filled a wider one of a parent.
+    Every level counts, not only the tightest limit: neighbours may have filled a wider one of a parent. Unknown
+    where it is not known how full a group is.
     """
+    if any(limit.used_bytes is None for limit in limits):
+        return None
     left = [max(0, limit.limit_bytes - (limit.used_bytes or 0)) for limit in limits]
     return min([*left, *([] if available is None else [available])], default=None)
 

@@ -72,7 +72,7 @@ def probe_platform(host: Host) -> Found[Platform]:
         distribution=_distribution(host, issues, system, release),
         kernel=release,
         arch=ARCHES.get(machine or "", machine) or arch_of(cpuinfo),
-        container=_container(host) if system == "linux" else None,
+        container=_container(host, issues) if system == "linux" else None,
         virtual_machine=_virtual_machine(host, issues, system, wsl, cpuinfo),
         wsl=wsl,
     )
@@ -142,19 +142,23 @@ def _distribution(host: Host, issues: Issues, system: str | None, release: str |
     return None
 
 
-def _container(host: Host) -> str | None:
-    """The container engine around the process; files and variables that cannot be read are no sign of one."""
-    groups = "\n".join(host.read(f"/proc/{process}/cgroup").value or "" for process in ("self", "1"))
+def _container(host: Host, issues: Issues) -> str | None:
+    """The container engine around the process; a sign that cannot be read is noted, and is none."""
+    groups = "\n".join(_read(host, issues, f"/proc/{process}/cgroup") or "" for process in ("self", "1"))
     if host.env("KUBERNETES_SERVICE_HOST").value or container_of_cgroup(groups) == "kubernetes":
         return "kubernetes"
-    if host.read("/run/.containerenv").error is None:
+    if _read(host, issues, "/run/.containerenv") is not None:
         return "podman"
-    if host.read("/.dockerenv").error is None:
+    if _read(host, issues, "/.dockerenv") is not None:
         return "docker"
     if host.env("APPTAINER_CONTAINER").value or host.env("SINGULARITY_CONTAINER").value:
         return "apptainer"
-    declared = host.env("container").value or host.read("/run/systemd/container").value or ""
+    declared = host.env("container").value or _read(host, issues, "/run/systemd/container") or ""
     return container_of_cgroup(groups) or declared.strip().lower() or None
+
+
+def _read(host: Host, issues: Issues, path: str) -> str | None:
+    return issues.value(path, host.read(path))
 
 
 def _virtual_machine(host: Host, issues: Issues, system: str | None, wsl: bool, cpuinfo: str) -> str | None:

@@ -44,10 +44,13 @@ def _hardware(machine: Machine) -> str:
     if not cards:
         others = len(machine.display_adapters)
         return "no GPU or AI accelerator found" + (
-            f" ({_count(others, 'display adapter')} without one)" if others else ""
+            f" ({_count(others, 'display adapter')} of no use to AI frameworks)" if others else ""
         )
     usable = {gpu.mig.parent if gpu.kind == "mig" else gpu.index for gpu in machine.usable_gpus}
     words = cards_in_words(cards)
+    slices = len(machine.gpus) - len(cards)
+    if slices:
+        words += f" in {_count(slices, 'MIG slice')}"
     if not usable:
         return f"{words}, but no process can use {'it' if len(cards) == 1 else 'them'} at the moment"
     return words if len(usable) == len(cards) else f"{words}, {len(usable)} of {len(cards)} usable"

@@ -54,12 +54,14 @@ class Page:
     def spread(self, pieces: Iterable[tuple[str, str]], right: str, right_style: str = "") -> None:
         """Styled pieces at the left and a text at the right end of one line, or below where that is too narrow."""
         left = Text.assemble(*((self._plain(text), style) for text, style in pieces))
+        right = self._plain(right)
         gap = self.width - len(left) - len(right)
         if gap >= 2:
-            self._lines.append(left.append(" " * gap).append(self._plain(right), right_style))
+            self._lines.append(left.append(" " * gap).append(right.rstrip(), right_style))
             return
-        self._lines.append(left)
-        self._lines.append(Text(" " * 4).append(self._plain(right), right_style))
+        self._lines.extend(left.wrap(self._console, self.width))
+        for line in self._wrap(right.strip(), self.width - 4):
+            self._lines.append(Text(" " * 4).append(line, right_style))
 
     def cells(self, cells: list[Cell], indent: int = 2) -> None:
         """One line of aligned cells."""

@@ -98,7 +98,8 @@ def _system(machine: Machine) -> str:
         parts.append("WSL2")
     around = f"container ({platform.container})" if platform.container else None
     if platform.virtual_machine and not platform.wsl:
-        around = f"{around} in a VM ({platform.virtual_machine})" if around else f"VM ({platform.virtual_machine})"
+        kind = "VM" if platform.virtual_machine == "virtual" else f"VM ({platform.virtual_machine})"
+        around = f"{around} in a {kind}" if around else kind
     parts.append(around)
     return ", ".join(part for part in parts if part)
 
@@ -122,12 +123,10 @@ def _cpu(machine: Machine) -> str:
 def _memory(machine: Machine) -> str:
     """Such as "15.6 GiB (cgroup limit; the machine has 251 GiB), 14.9 GiB available"."""
     memory = machine.memory
-    if memory.total_bytes is None:
-        return "unknown"
-    total = format_bytes(memory.total_bytes)
-    words = total if memory.limit_bytes is None else (
-        f"{format_bytes(memory.limit_bytes)} (cgroup limit; the machine has {total})"
-    )  # fmt: skip
+    words = "size unknown" if memory.total_bytes is None else format_bytes(memory.total_bytes)
+    if memory.limit_bytes is not None:
+        whole = f"; the machine has {words}" if memory.total_bytes is not None else ""
+        words = f"{format_bytes(memory.limit_bytes)} (cgroup limit{whole})"
     return words + ("" if memory.usable_bytes is None else f", {format_bytes(memory.usable_bytes)} available")
 
 
@@ -162,6 +161,8 @@ def _unknowns(page: Page, machine: Machine, verbose: bool) -> None:
 
 def _catalogue(page: Page, report: CatalogueReport, verbose: bool) -> None:
     """One line a card, two where the line is narrow."""
+    if not report.gpus:
+        page.paragraph("No card of the catalogue is of that kind.")
     for entry in report.gpus:
         sizes = "/".join(f"{size:g}" for size in entry.memory_gib)
         rate = "" if entry.bandwidth_bytes_per_s is None else f"  {entry.bandwidth_bytes_per_s / 1e9:,.0f} GB/s"

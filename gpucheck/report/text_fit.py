@@ -9,7 +9,7 @@ from gpucheck.units import format_bytes
 SYMBOLS = {"yes": "✓", "tight": "±", "partial": "◐", "no": "✗", "unknown": "?"}
 _STYLES = {"yes": "green", "tight": "green", "partial": "yellow", "no": "red", "unknown": "yellow"}
 _BITS = {"bf16": "16-bit", "Q8_0": "8-bit", "Q4_K_M": "4-bit"}
-_AT = 13
+_AT, _PART_AT = 13, 15
 
 
 def show_table(page: Page, answers: tuple[FitAnswer, ...], *, gpu: bool) -> None:
@@ -32,10 +32,9 @@ def show_table(page: Page, answers: tuple[FitAnswer, ...], *, gpu: bool) -> None
 
 
 def show_ranges(page: Page, answers: tuple[FitAnswer, ...]) -> None:
-    """One line for each cell of the table, with the range and the reasons."""
+    """One line for each cell of the table, with the reasons, of which the first has the range."""
     for answer in answers:
-        low, high = format_bytes(answer.memory.low_bytes), format_bytes(answer.memory.high_bytes)
-        page.row(f"{answer.model}@{answer.quant}", f"{low} to {high}; {'; '.join(answer.reasons)}", 20, 2)
+        page.row(f"{answer.model}@{answer.quant}", "; ".join(answer.reasons), 20, 2)
 
 
 def show_answer(page: Page, answer: FitAnswer) -> None:
@@ -51,19 +50,19 @@ def show_answer(page: Page, answer: FitAnswer) -> None:
         _STYLES[answer.fits],
     )
     page.row("needs", f"{format_bytes(memory.total_bytes)}, between {format_bytes(memory.low_bytes)} and"
-             f" {format_bytes(memory.high_bytes)}", _AT, 4)  # fmt: skip
+             f" {format_bytes(memory.high_bytes)}", _PART_AT, 4)  # fmt: skip
     parts = {
         "weights": memory.weights_bytes,
         "KV cache": memory.kv_cache_bytes,
         "compute": memory.compute_bytes,
         "overhead": memory.overhead_bytes,
     }
-    page.row("made of", ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items()), _AT, 4)
+    page.row("made of", ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items()), _PART_AT, 4)
     available = "unknown" if memory.available_bytes is None else format_bytes(memory.available_bytes)
-    page.row("available", available, _AT, 4)
+    page.row("available", available, _PART_AT, 4)
     for reason in answer.reasons:
-        page.row("because", reason, _AT, 4)
-    page.row("assuming", "; ".join(answer.assumptions), _AT, 4, "dim")
+        page.row("because", reason, _PART_AT, 4)
+    page.row("assuming", "; ".join(answer.assumptions), _PART_AT, 4, "dim")
 
 
 def _need(answer: FitAnswer) -> str:

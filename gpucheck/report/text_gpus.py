@@ -20,7 +20,8 @@ def show_gpus(page: Page, machine: Machine, verbose: bool) -> None:
     cards = [gpu for gpu in machine.gpus if gpu.kind != "mig"]
     groups: dict[tuple[object, ...], list[Gpu]] = {}
     for gpu in cards:
-        groups.setdefault(_likeness(gpu, slices), []).append(gpu)
+        likeness = (gpu.index,) if verbose else _likeness(gpu, slices)  # each has its own address, id and load
+        groups.setdefault(likeness, []).append(gpu)
     for like in groups.values():
         page.blank()
         _show_group(page, like, verbose)
@@ -35,7 +36,7 @@ def _likeness(gpu: Gpu, slices: dict[int, list[Gpu]]) -> tuple[object, ...]:
         gpu.name,
         gpu.memory.total_bytes,
         gpu.state,
-        gpu.visible,
+        gpu.hidden_by,
         gpu.bandwidth_bytes_per_s,
         gpu.mig.mode,
         alone,
@@ -50,7 +51,8 @@ def _show_group(page: Page, gpus: list[Gpu], verbose: bool) -> None:
     if first.state != "ok":
         page.row("state", f"{first.state.replace('_', ' ')}: {first.detail or 'no further word'}", _AT, 4, "red")
     if not first.visible:
-        page.row("hidden", f"by {first.hidden_by}", _AT, 4, "yellow")
+        empty = " (set to nothing)" if (first.hidden_by or "").endswith("=") else ""
+        page.row("hidden", f"by {first.hidden_by}{empty}", _AT, 4, "yellow")
     if first.state not in {"ok", "no_driver"} and not verbose:
         return  # what it could do is no use now
     page.row("memory", _memory(gpus), _AT, 4)
@@ -169,12 +171,13 @@ def _show_slice(page: Page, part: Gpu) -> None:
 def _show_details(page: Page, gpu: Gpu) -> None:
     """What only `-v` shows."""
     facts = {
-        "address": gpu.pci_address and f"{gpu.pci_address}, id {gpu.pci_id}",
+        "address": ", id ".join(part for part in (gpu.pci_address, gpu.pci_id) if part),
         "uuid": gpu.uuid,
-        "power": gpu.tdp_w
-        and f"{gpu.tdp_w:g} W" + (f", limited to {gpu.power_limit_w:g} W" if gpu.power_limit_w else ""),
+        "power": ", limited to ".join(
+            dict.fromkeys(f"{watts:g} W" for watts in (gpu.tdp_w, gpu.power_limit_w) if watts)
+        ),
         "modes": ", ".join(_modes(gpu)),
-        "processes": gpu.processes and f"{gpu.processes}, using {format_bytes(gpu.processes_memory_bytes or 0)}",
+        "processes": gpu.processes and f"{gpu.processes}, using {_used(gpu)}",
         "slowed by": ", ".join(gpu.throttle_reasons).replace("_", " "),
         "catalogue": gpu.catalogue_id or "not in it",
         "sources": ", ".join(f"{path} {basis}" for path, basis in gpu.sources.items()),
@@ -182,6 +185,11 @@ def _show_details(page: Page, gpu: Gpu) -> None:
     for label, value in facts.items():
         if value:
             page.row(label, str(value), _AT, 4)
+
+
+def _used(gpu: Gpu) -> str:
+    used = gpu.processes_memory_bytes
+    return "an unknown amount of memory" if used is None else format_bytes(used)
 
 
 def _modes(gpu: Gpu) -> list[str]:

@@ -167,8 +167,8 @@ class TestTypedNames:
             "[a-z",
             "\\",
             "\x00\x1b[2J",
-            "RTX 4090",  # full width
-            "‮0904 XTR",
+            "\uff32\uff34\uff38 \uff14\uff10\uff19\uff10",  # RTX 4090 in full-width letters
+            "\u202e0904 XTR",
             "a" * 10_000,
             "1" * 10_000,
             "1." * 5_000,

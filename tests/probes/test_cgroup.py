@@ -14,14 +14,14 @@ V2, V1_MEMORY, V1_CPU = "/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgro
 def limits_of(files, total=64 * GIB, **given):
     """(limit, used, source) of every level, and the issues' codes."""
     issues = Issues()
-    found = memory_limits(fake_host(files=files, **given), issues, total)
+    found, _ = memory_limits(fake_host(files=files, **given), issues, total)
     return [(one.limit_bytes, one.used_bytes, one.source) for one in found], [one.code for one in issues.all()]
 
 
 def quota_of(files):
     """The quota's cores, and the issues' codes."""
     issues = Issues()
-    quota = cpu_quota(fake_host(files=files), issues)
+    quota, _ = cpu_quota(fake_host(files=files), issues)
     return quota and quota.cores, [one.code for one in issues.all()]
 
 
@@ -135,7 +135,7 @@ def test_limit_without_known_use():
 def test_path_of_absurd_depth():
     """A hostile recording's path of ten thousand parts costs no more than a deep one."""
     source = FakeSource(files={"/proc/self/cgroup": "0::" + "/a" * 10_000})
-    assert memory_limits(Host(source, "recording"), Issues(), None) == []
+    assert memory_limits(Host(source, "recording"), Issues(), None) == ([], True)
     assert len(source.asked) < 2000
 
 
@@ -175,3 +175,12 @@ def test_no_quota_and_bad_quota():
     """`max` is none and silent; nonsense is none with an issue."""
     assert quota_of({"/proc/self/cgroup": "0::/a\n", f"{V2}/a/cpu.max": "max 100000\n"}) == (None, [])
     assert quota_of({"/proc/self/cgroup": "0::/a\n", f"{V2}/a/cpu.max": "much\n"}) == (None, ["malformed"])
+
+
+def test_a_limit_that_cannot_be_read_leaves_the_rest_in_doubt() -> None:
+    """A file that is there and unreadable may hold a tighter limit, so nobody claims to know them all."""
+    files = {"/proc/self/cgroup": "0::/\n"}
+    denied = fake_host(files=files, errors={("file", "/sys/fs/cgroup/memory.max"): "no_permission"})
+    assert memory_limits(denied, Issues(), None) == ([], False)
+    broken = fake_host(files=files, errors={("file", "/sys/fs/cgroup/cpu.max"): "io_error"})
+    assert cpu_quota(broken, Issues()) == (None, False)

@@ -235,7 +235,7 @@ def test_macos():
     found = probe_cpu(host)
     assert (found.facts.name, found.facts.vendor, found.facts.usable_cores) == ("Apple M3 Max", "Apple", 16)
     assert found.facts.features == ("asimd", "asimddp", "bf16")
-    assert found.issues == ()
+    assert {issue.source for issue in found.issues} <= {"cpu.l3_cache_bytes", "cpu.numa_nodes"}  # Apple tells neither
     assert ("cpuinfo", "info") not in host.source.asked
 
 

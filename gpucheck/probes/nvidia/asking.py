@@ -50,12 +50,14 @@ class Asker:
             answer = self.host.nvml(device or self.name, field)
         if answer.error in GONE:
             self.state, self.detail = "lost", f"NVML: {answer.detail or answer.error} (asked for {field})"
+            self.issues.add(answer.error or "", SOURCE, f"{self.asking}: {answer.detail}; its further fields are unknown")
             raise EndedError
         if answer.error == TIMEOUT:
             self.hangs(answer.detail)
             raise EndedError
         if answer.error == "nvml_reset_required":
             self.state, self.detail = "needs_reset", f"NVML: {answer.detail or answer.error}"
+            self.issues.add("nvml_reset_required", SOURCE, f"{self.name}: facts are missing until it is reset")
         return answer.value, answer.error, answer.detail
 
     def ask(self, field: str, kind: type, *, needed: bool = False, device: str | None = None) -> Any:

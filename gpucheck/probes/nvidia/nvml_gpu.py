@@ -103,10 +103,11 @@ def _identity(gpu: Asker) -> None:
 
 def _memory(gpu: Asker) -> None:
     """Version 2 of the answer tells the driver's reserve apart; version 1 counts it as used."""
-    source, (found, error, _) = "nvml", gpu.raw("MemoryInfo_v2")
+    source, (found, error, detail) = "nvml", gpu.raw("MemoryInfo_v2")
     if error is not None or not isinstance(found, dict):
         source, found = "nvml, reserve counted as used", gpu.ask("MemoryInfo", dict, needed=True)
     if found is None:
+        gpu.failed("MemoryInfo_v2", error or "malformed", detail, needed=True)
         return
     sizes = {name: found.get(name) for name in ("total", "free", "used", "reserved")}
     if not _is_size(sizes["total"]) or not sizes["total"]:

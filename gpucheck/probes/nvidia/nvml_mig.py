@@ -17,6 +17,8 @@ def read_mig(gpu: Asker) -> None:
     """Keep the GPU's MIG devices, each as soon as it is known; enabled without any is an empty tuple."""
     slots = gpu.ask("MaxMigDeviceCount", int, needed=True)
     gpu.keep("mig_devices", ())
+    gpu.keep("mig_devices_complete", False)
+    complete = slots is not None
     for index in range(min(slots or 0, MAX_SLOTS)):
         device = f"{gpu.name}.mig{index}"
         _, error, detail = gpu.raw("Handle", device)
@@ -24,8 +26,10 @@ def read_mig(gpu: Asker) -> None:
             continue  # instances are deleted one by one and leave gaps
         if error is not None:
             gpu.failed("Handle", error, detail, needed=True, device=device)
+            complete = False
             continue
         gpu.keep("mig_devices", (*gpu.facts["mig_devices"], _instance(gpu, index, device)))
+    gpu.keep("mig_devices_complete", complete)
 
 
 def _instance(gpu: Asker, index: int, device: str) -> MigInstance:
@@ -47,10 +51,13 @@ def _instance(gpu: Asker, index: int, device: str) -> MigInstance:
 
 
 def _memory(gpu: Asker, device: str) -> Mapping[str, Any]:
-    found, error, _ = gpu.raw("MemoryInfo_v2", device)
+    found, error, detail = gpu.raw("MemoryInfo_v2", device)
     if error is None and isinstance(found, dict):
         return found
-    return gpu.ask("MemoryInfo", dict, needed=True, device=device) or {}
+    old = gpu.ask("MemoryInfo", dict, needed=True, device=device)
+    if old is None:
+        gpu.failed("MemoryInfo_v2", error or "malformed", detail, needed=True, device=device)
+    return old or {}
 
 
 def _derived(attributes: Mapping[str, Any], card_bytes: int | None) -> str | None:

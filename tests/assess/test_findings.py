@@ -1,0 +1,300 @@
+"""What stands in the way, and the commands that mend it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import gpucheck
+from gpucheck.assess.findings import Finding, find_problems
+from gpucheck.machine.types import Drivers, Gpu, Machine, Mig, Pcie
+from gpucheck.probes.facts import Cpu, Memory, NvidiaDriver, Platform
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+# The recorded machines in which something is wrong; all others are healthy.
+ILL = {
+    "driver-missing": ["GC201"],
+    "driver-mismatch": ["GC202"],
+    "gpus-hidden": ["GC402"],
+    "h100-mig-empty": ["GC101"],
+    "h100-x8-one-lost": ["GC501"],
+}
+UBUNTU, DEBIAN, FEDORA, ARCH = "Ubuntu 24.04.2 LTS", "Debian GNU/Linux 12 (bookworm)", "Fedora Linux 41", "Arch Linux"
+
+
+@cache
+def recorded(name: str) -> Machine:
+    """The machine of a fixture."""
+    return gpucheck.load(FIXTURES / f"{name}.json")
+
+
+def card(index: int = 0, vendor: str = "NVIDIA", **facts) -> Gpu:
+    """A device with these facts, in a place of its own on the bus."""
+    base = Gpu(index, f"{vendor} card", vendor, "ok", "discrete", pci_address=f"0000:{index + 1:02x}:00.0")
+    return msgspec.structs.replace(base, **facts)
+
+
+def machine(*gpus: Gpu, distribution: str | None = UBUNTU, container: str | None = None, **facts) -> Machine:
+    """A machine with these devices."""
+    platform = Platform(os="linux", distribution=distribution, container=container)
+    return Machine("live", platform, Cpu(), Memory(), gpus=gpus, **facts)
+
+
+def problems(*gpus: Gpu, **facts) -> list[Finding]:
+    """The findings about a machine with these devices."""
+    return list(find_problems(machine(*gpus, **facts)))
+
+
+def only(*gpus: Gpu, **facts) -> Finding:
+    """The one finding about such a machine."""
+    (finding,) = problems(*gpus, **facts)
+    return finding
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.json")), ids=lambda path: path.stem)
+def test_recorded_machines(path):
+    """Each recorded machine has just the findings of its trouble; a healthy one has none."""
+    assert [finding.code for finding in find_problems(recorded(path.stem))] == ILL.get(path.stem, [])
+
+
+@pytest.mark.parametrize("spec", ["8x H100 PCIe", "RTX 4090 + RTX 3090", "M4 Max 128GB", "GB10"])
+def test_simulated_machines_are_healthy(spec):
+    """A simulated machine has nothing wrong with it."""
+    assert find_problems(gpucheck.simulate(spec)) == ()
+
+
+def test_no_gpu_is_no_problem():
+    """A machine without a GPU has nothing to mend."""
+    assert problems() == []
+
+
+class TestOrder:
+    """The worst first."""
+
+    def test_by_severity_then_code(self):
+        """Errors stand before warnings and those before remarks, each by their code, several of one in card order."""
+        found = problems(
+            card(0, pcie=Pcie(width=4, max_width=16)),
+            card(1, throttle_reasons=("hw_slowdown",)),
+            card(2, state="lost"),
+            card(3, compute_mode="prohibited"),
+            card(4, visible=False, hidden_by="CUDA_VISIBLE_DEVICES=0"),
+            card(5, state="lost"),
+        )
+        assert [(finding.severity, finding.code) for finding in found] == [
+            ("error", "GC103"), ("error", "GC501"), ("error", "GC501"), ("warning", "GC503"), ("info", "GC102"),
+            ("info", "GC402"),
+        ]  # fmt: skip
+        assert [finding.source for finding in found if finding.code == "GC501"] == ["gpus[2].state", "gpus[5].state"]
+
+
+class TestHardware:
+    """GC1xx."""
+
+    def test_mig_without_instances(self):
+        """MIG on with nothing cut: nothing can run, and two commands choose between the ways out."""
+        found = only(card(0, mig=Mig(mode="enabled", instances=0)))
+        assert (found.code, found.severity) == ("GC101", "error")
+        assert found.remedy.commands == (
+            "sudo nvidia-smi mig -i 0000:01:00.0 -lgip",
+            "sudo nvidia-smi -i 0000:01:00.0 -mig 0",
+        )
+
+    @pytest.mark.parametrize(
+        "facts",
+        [
+            {"mig": Mig(mode="enabled", instances=2)},
+            {"mig": Mig(mode="disabled")},
+            {"mig": Mig(mode="enabled", instances=None)},
+            {"pcie": Pcie(width=16, max_width=16)},
+            {"pcie": Pcie(width=16, max_width=None)},
+            {"pcie": Pcie(generation=1, max_generation=5, width=16, max_width=16)},  # idle
+            {"pcie": Pcie(width=8, max_width=16), "kind": "vgpu"},
+            {"compute_mode": "exclusive_process"},
+            {"throttle_reasons": ("gpu_idle", "sw_power_cap", "applications_clocks_setting")},
+        ],
+    )
+    def test_states_that_are_no_trouble(self, facts):
+        """Slices, idle links, power caps and the like are as they should be."""
+        assert problems(card(0, **facts)) == []
+
+    def test_a_narrow_link(self):
+        """Missing lanes are a remark, in words for people."""
+        found = only(card(0, pcie=Pcie(width=4, max_width=16)))
+        assert (found.code, found.severity, found.found, found.required) == ("GC102", "info", "x4", "x16")
+
+    def test_compute_prohibited(self):
+        """A card that refuses compute work is set back with one command; its slices repeat nothing."""
+        found = only(
+            card(0, compute_mode="prohibited"), card(1, compute_mode="prohibited", kind="mig", mig=Mig(parent=0))
+        )
+        assert (found.code, found.remedy.commands) == ("GC103", ("sudo nvidia-smi -i 0000:01:00.0 -c DEFAULT",))
+
+    def test_commands_name_the_card_on_the_bus(self):
+        """The report's numbers count slices and other makers' cards, nvidia-smi's do not: the bus address is sure."""
+        radeon, geforce = card(0, vendor="AMD"), card(1, compute_mode="prohibited", pci_address="0000:41:00.0")
+        assert only(radeon, geforce).remedy.commands == ("sudo nvidia-smi -i 0000:41:00.0 -c DEFAULT",)
+        assert "-i 1 " in only(radeon, card(1, compute_mode="prohibited", pci_address=None)).remedy.commands[0]
+
+
+class TestDrivers:
+    """GC2xx."""
+
+    @pytest.mark.parametrize(
+        ("distribution", "vendor", "commands"),
+        [
+            (UBUNTU, "NVIDIA", ("sudo ubuntu-drivers install", "sudo reboot")),
+            (DEBIAN, "NVIDIA", ("sudo apt install nvidia-driver firmware-misc-nonfree", "sudo reboot")),
+            (FEDORA, "NVIDIA", ("sudo dnf install akmod-nvidia xorg-x11-drv-nvidia-cuda", "sudo reboot")),
+            (ARCH, "NVIDIA", ()),
+            ("Notubuntu 1", "NVIDIA", ()),
+            (None, "NVIDIA", ()),
+            (UBUNTU, "AMD", ("sudo modprobe amdgpu",)),
+            (None, "AMD", ("sudo modprobe amdgpu",)),
+            (UBUNTU, "Intel", ()),
+        ],
+    )
+    def test_no_driver(self, distribution, vendor, commands):
+        """The remedy is this distribution's own, and none where it is not known."""
+        found = only(card(0, vendor, state="no_driver"), distribution=distribution)
+        assert (found.code, found.severity, found.remedy.commands) == ("GC201", "error", commands)
+        assert vendor in found.title
+        assert vendor in found.remedy.text
+
+    def test_one_finding_for_all_cards_of_a_maker(self):
+        """Eight cards without a driver are one problem, cards of two makers are two."""
+        cards = [card(number, state="no_driver") for number in range(3)]
+        found = problems(*cards, card(3, "AMD", state="no_driver", name="Radeon"))
+        assert [finding.title for finding in found] == [
+            "3 NVIDIA GPUs are there, but no NVIDIA driver is loaded",
+            "Radeon is there, but no AMD driver is loaded",
+        ]
+
+    def test_a_card_without_a_name(self):
+        """A card that nothing names is called by its maker."""
+        assert only(card(0, state="no_driver", name=None)).title.startswith("a NVIDIA GPU is there")
+
+    def test_versions_that_differ(self):
+        """A library newer than the loaded module needs a restart."""
+        drivers = Drivers(nvidia=NvidiaDriver(version="550.120", library_version="550.144"))
+        found = only(card(0, state="driver_mismatch"), drivers=drivers)
+        assert (found.code, found.remedy.commands) == ("GC202", ("sudo reboot",))
+        assert "550.120" in found.found
+        assert "550.144" in found.found
+        assert "two versions" in only(card(0, state="driver_mismatch")).found
+
+    def test_another_driver_holds_the_card(self):
+        """A card held by nouveau or a virtual machine says who holds it."""
+        found = only(card(0, state="wrong_driver", detail="nouveau is bound to it"))
+        assert (found.code, found.found) == ("GC203", "nouveau is bound to it")
+        assert found.remedy.commands == ("sudo ubuntu-drivers install", "sudo reboot")
+
+    @pytest.mark.parametrize(
+        ("vendor", "required", "command"),
+        [
+            ("AMD", "/dev/kfd and /dev/dri/renderD*", "sudo usermod -aG render,video $USER"),
+            ("NVIDIA", "/dev/nvidia*", "ls -l /dev/nvidia*"),
+        ],
+    )
+    def test_no_permission(self, vendor, required, command):
+        """What may not be opened is named with the maker's device files."""
+        found = only(card(0, vendor, state="no_permission"))
+        assert (found.code, found.remedy.commands) == ("GC204", (command,))
+        assert required in found.required
+
+    @pytest.mark.parametrize(
+        ("vendor", "container", "code", "text"),
+        [
+            ("NVIDIA", None, "GC205", "libnvidia-ml"),
+            ("NVIDIA", "docker", "GC401", "docker run --gpus all"),
+            ("AMD", "podman", "GC401", "--device=/dev/kfd --device=/dev/dri"),
+            ("AMD", None, "GC205", "the AMD driver"),
+            ("Apple", None, "GC205", "the Apple driver"),
+        ],
+    )
+    def test_unreachable(self, vendor, container, code, text):
+        """A driven card that a process cannot reach: in a container it was not given, else a part is missing."""
+        found = only(card(0, vendor, state="unreachable"), container=container)
+        remedy = " ".join((found.remedy.text, *found.remedy.commands))
+        assert found.code == code
+        assert text in remedy
+        assert ("NVIDIA" in remedy or "nvidia" in remedy or "--gpus" in remedy) == (vendor == "NVIDIA")
+        if container:
+            assert container in found.title
+
+    @pytest.mark.parametrize("state", ["ok", "unknown"])
+    def test_states_without_a_finding(self, state):
+        """A card that works, or of which nothing is known, is no problem that a command mends."""
+        assert problems(card(0, state=state)) == []
+
+
+class TestLimitsAndHealth:
+    """GC4xx and GC5xx."""
+
+    @pytest.mark.parametrize(
+        ("hidden", "severity", "who"), [((0, 1), "warning", "every GPU"), ((1,), "info", "NVIDIA card")]
+    )
+    def test_hidden_cards(self, hidden, severity, who):
+        """Hiding every GPU is a warning, hiding some a remark; the variable is named as it is set."""
+        variable = "CUDA_VISIBLE_DEVICES=" + ("" if len(hidden) == 2 else "0")
+        cards = [
+            card(index, visible=index not in hidden, hidden_by=variable if index in hidden else None)
+            for index in (0, 1)
+        ]
+        found = only(*cards)
+        assert (found.code, found.severity, found.found) == ("GC402", severity, variable)
+        assert found.title == f"CUDA_VISIBLE_DEVICES hides {who} from this process"
+        assert found.remedy.commands == ("unset CUDA_VISIBLE_DEVICES",)
+
+    def test_hidden_by_two_variables(self):
+        """Each variable that hides cards is a finding; hidden slices are not counted again."""
+        found = problems(
+            card(0, hidden_by="CUDA_VISIBLE_DEVICES=1=2", visible=False),
+            card(1, hidden_by="CUDA_VISIBLE_DEVICES=1=2", visible=False, kind="mig", mig=Mig(parent=0)),
+            card(2, "AMD", hidden_by="ROCR_VISIBLE_DEVICES=", visible=False),
+        )
+        assert [finding.source for finding in found] == ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"]
+        assert found[0].found == "CUDA_VISIBLE_DEVICES=1=2"
+
+    def test_lost(self):
+        """A GPU off the bus needs the kernel's log and a restart."""
+        found = only(card(5, state="lost", detail="GPU is lost"))
+        assert (found.code, found.found, found.source) == ("GC501", "GPU is lost", "gpus[5].state")
+        assert found.remedy.commands == ("sudo dmesg | grep -i xid", "sudo reboot")
+
+    def test_needs_reset(self):
+        """A GPU that needs a reset gets one, after what uses it has stopped."""
+        found = only(card(5, state="needs_reset"))
+        assert (found.code, found.remedy.commands) == ("GC502", ("sudo nvidia-smi --gpu-reset -i 0000:06:00.0",))
+
+    def test_slices_of_a_lost_card_repeat_nothing(self):
+        """A lost card is one problem, whatever was cut from it."""
+        part = card(1, state="lost", kind="mig", mig=Mig(parent=0))
+        assert only(card(0, state="lost"), part).code == "GC501"
+
+    @pytest.mark.parametrize(
+        ("reasons", "said"),
+        [
+            (("hw_slowdown",), "hw slowdown"),
+            (("gpu_idle", "sw_thermal_slowdown"), "sw thermal slowdown"),
+            (("hw_thermal_slowdown", "hw_power_brake_slowdown"), "hw thermal slowdown, hw power brake slowdown"),
+        ],
+    )
+    def test_throttled(self, reasons, said):
+        """Heat and power brakes are warnings, in words; idling beside them is not repeated."""
+        found = only(card(0, throttle_reasons=reasons))
+        assert (found.code, found.severity) == ("GC503", "warning")
+        assert found.title.endswith(said)
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_findings_are_whole(name):
+    """Every finding says what was found, what is required and what to do, in one line each."""
+    for finding in find_problems(recorded(name)):
+        for text in (finding.title, finding.found, finding.required, finding.remedy.text, finding.source):
+            assert text.strip() == text != ""
+            assert "\n" not in text
+            assert "None" not in text

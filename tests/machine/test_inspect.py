@@ -1,0 +1,212 @@
+"""Whole machines from recordings: entries, numbers, peers, adapters, and what fails alone."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from gpucheck.host.host import Host
+from gpucheck.host.recording import ReplaySource, read_recording
+from gpucheck.machine.evidence import ask_everything
+from gpucheck.machine.inspect import inspect_host
+from gpucheck.machine.types import Machine
+from gpucheck.probes.facts import Memory, Platform
+from tests.fake_source import FakeSource, fake_host
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
+GIB = 1 << 30
+
+
+@cache
+def machine(name: str) -> Machine:
+    """The machine of a fixture."""
+    return inspect_host(Host(ReplaySource(read_recording(FIXTURES / f"{name}.json")), "recording"))
+
+
+def pci(address: str, vendor: str, device: str, kind: str = "0300", driver: str | None = None) -> dict[str, dict]:
+    """Files and links of a device on the bus."""
+    folder = f"/sys/bus/pci/devices/{address}"
+    files = {
+        f"{folder}/vendor": f"0x{vendor}\n",
+        f"{folder}/device": f"0x{device}\n",
+        f"{folder}/class": f"0x{kind}00\n",
+    }
+    return {"files": files, "links": {f"{folder}/driver": f"/sys/bus/pci/drivers/{driver}"} if driver else {}}
+
+
+def on_the_bus(*devices: dict[str, dict], **given) -> Host:
+    """A host with these devices, and no driver that answers."""
+    files = {path: text for device in devices for path, text in device["files"].items()}
+    links = {path: target for device in devices for path, target in device["links"].items()}
+    return fake_host(files=files, links=links, **given)
+
+
+class TestFixtures:
+    """Contracts that hold for every recorded machine."""
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_numbers_and_order(self, name):
+        """Entries are numbered as they stand; cards are in PCI order, each followed by its own slices."""
+        gpus = machine(name).gpus
+        assert [gpu.index for gpu in gpus] == list(range(len(gpus)))
+        cards = [gpu.pci_address for gpu in gpus if gpu.kind != "mig"]
+        assert cards == sorted(cards)
+        card = None
+        for gpu in gpus:
+            card = gpu if gpu.kind != "mig" else card
+            assert gpu.kind != "mig" or gpu.mig.parent == card.index
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_figures_make_sense(self, name):
+        """Usable and free memory never exceed the total, and every card known by its name is in the catalogue."""
+        for gpu in machine(name).gpus:
+            memory = gpu.memory
+            assert (memory.usable_bytes or 0) <= (memory.free_bytes or memory.usable_bytes or 0)
+            assert (memory.free_bytes or 0) <= memory.total_bytes
+            assert gpu.catalogue_id is not None
+            assert gpu.bandwidth_bytes_per_s > 0
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_issues_are_sorted_and_whole(self, name):
+        """Issues are sorted, each once, with a code, a source and words."""
+        issues = machine(name).issues
+        assert list(issues) == sorted(set(issues))
+        assert all(issue.code and issue.source and issue.detail for issue in issues)
+        assert "probe_failed" not in {issue.code for issue in issues}
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_the_same_twice(self, name):
+        """A recording gives the same machine however often it is read."""
+        again = inspect_host(Host(ReplaySource(read_recording(FIXTURES / f"{name}.json")), "recording"))
+        assert again == machine(name)
+        assert again.source == "recording"
+
+
+class TestEntries:
+    """Cards, slices and their relations."""
+
+    def test_slices_follow_their_card(self):
+        """Four MIG devices are four entries after their card, which only they can be used through."""
+        card, *slices = machine("h100-mig").gpus
+        assert (card.kind, card.mig.mode, card.mig.instances, card.usable) == ("discrete", "enabled", 4, False)
+        assert [gpu.mig.profile for gpu in slices] == ["3g.40gb", "2g.20gb", "1g.10gb", "1g.10gb"]
+        assert machine("h100-mig").usable_gpus == tuple(slices)
+
+    def test_a_lost_gpu_hides_no_other(self):
+        """Of eight cards with one lost, seven are whole, and the lost one stands in its place."""
+        gpus = machine("h100-x8-one-lost").gpus
+        assert [gpu.state for gpu in gpus] == ["ok"] * 5 + ["lost"] + ["ok"] * 2
+        assert len(machine("h100-x8-one-lost").usable_gpus) == 7
+
+    def test_peers_are_the_reports_numbers(self):
+        """NVLink reaches every other card of the node."""
+        for gpu in machine("h100-x8").gpus:
+            others = tuple(number for number in range(8) if number != gpu.index)
+            assert gpu.nvlink.peers == gpu.p2p_peers == others
+
+    def test_hidden_cards_are_there(self):
+        """Cards hidden by an empty list are listed, hidden, and not usable."""
+        found = machine("gpus-hidden")
+        assert [(gpu.visible, gpu.hidden_by) for gpu in found.gpus] == [(False, "CUDA_VISIBLE_DEVICES=")] * 2
+        assert found.usable_gpus == ()
+        assert found.visibility["CUDA_VISIBLE_DEVICES"] == ""
+
+
+class TestBus:
+    """What the bus alone shows."""
+
+    def test_every_maker_is_seen(self):
+        """Cards of every maker are entries in PCI order; other display devices are named apart."""
+        host = on_the_bus(
+            pci("0000:00:02.0", "1234", "1111"),
+            pci("0000:01:00.0", "10de", "2684"),
+            pci("0000:02:00.0", "1002", "744c"),
+            pci("0000:03:00.0", "8086", "e20b"),
+            pci("0000:04:00.0", "1a03", "2000"),
+        )
+        found = inspect_host(host)
+        assert [(gpu.vendor, gpu.state, gpu.pci_address) for gpu in found.gpus] == [
+            ("NVIDIA", "no_driver", "0000:01:00.0"),
+            ("AMD", "no_driver", "0000:02:00.0"),
+            ("Intel", "no_driver", "0000:03:00.0"),
+        ]
+        assert [adapter.pci_id for adapter in found.display_adapters] == ["1234:1111", "1a03:2000"]
+        assert all(adapter.name for adapter in found.display_adapters)
+
+    def test_an_unknown_adapter_is_listed_without_a_name(self):
+        """A device that no table names is no card, but it is not left out."""
+        found = inspect_host(on_the_bus(pci("0000:01:00.0", "ffff", "0001")))
+        assert found.gpus == ()
+        assert [(adapter.name, adapter.pci_id) for adapter in found.display_adapters] == [(None, "ffff:0001")]
+
+    def test_an_empty_machine(self):
+        """A machine that answers nothing has no GPU, and issues that say what was not found."""
+        found = inspect_host(fake_host())
+        assert found.gpus == ()
+        assert found.display_adapters == ()
+        assert {issue.code for issue in found.issues} <= {"not_found", "unknown"}
+        assert "probe_failed" not in {issue.code for issue in found.issues}
+
+
+class Failing(FakeSource):
+    """A host of which one section raises: a defect nobody foresaw."""
+
+    def answer(self, section, key, timeout_s):
+        """Raise for files under /proc, answer else."""
+        if section == "file" and key.startswith("/proc"):
+            raise ZeroDivisionError(key)
+        return super().answer(section, key, timeout_s)
+
+
+def test_probes_that_fail_cost_their_facts_only(monkeypatch):
+    """A probe that raises leaves its facts empty and an issue, and the other probes' facts whole."""
+
+    def broken(host):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("gpucheck.machine.inspect.probe_memory", broken)
+    monkeypatch.setattr("gpucheck.machine.inspect.probe_platform", broken)
+    found = inspect_host(Host(ReplaySource(read_recording(FIXTURES / "card-t4.json")), "recording"))
+    assert (found.memory, found.platform) == (Memory(), Platform())
+    failed = {issue.source: issue.detail for issue in found.issues if issue.code == "probe_failed"}
+    assert failed == {"probe memory": "KeyError: 'surprise'", "probe platform": "KeyError: 'surprise'"}
+    assert found.gpus == machine("card-t4").gpus
+    assert found.cpu == machine("card-t4").cpu
+
+
+def test_a_host_that_raises_is_no_traceback():
+    """A source that raises where none should still gives a report."""
+    found = inspect_host(Host(Failing(), "recording"))
+    assert found.gpus == ()
+    assert found.issues
+
+
+def test_the_interpreter_is_passed_on():
+    """The Python that was asked for is the one whose frameworks are looked at."""
+    source = FakeSource()
+    inspect_host(Host(source, "recording"), "/opt/env/bin/python")
+    assert any("/opt/env" in key for _, key in source.asked)
+
+
+def test_evidence_asks_beyond_the_report():
+    """A recording asks what a report does not, in every section, and never fails for what is not there."""
+    source = FakeSource(answers={("nvml", "system/DeviceCount"): 2})
+    ask_everything(Host(source, "live"))
+    asked = set(source.asked)
+    assert ("file", "/proc/modules") in asked
+    assert ("dir", "/dev") in asked
+    assert ("nvml", "system/DriverVersion") in asked
+    assert any(section == "command" and "nvlink" in key for section, key in asked)
+    assert {key.split("/")[0] for section, key in asked if section == "nvml"} == {"system", "gpu0", "gpu1"}
+
+
+@pytest.mark.parametrize("count", [None, -1, "2", 10_000])
+def test_evidence_takes_no_count_on_trust(count):
+    """A count of GPUs that makes no sense asks of none, or of at most 64."""
+    source = FakeSource(answers={} if count is None else {("nvml", "system/DeviceCount"): count})
+    ask_everything(Host(source, "live"))
+    devices = {key.split("/")[0] for section, key in source.asked if section == "nvml"} - {"system"}
+    assert len(devices) == (64 if count == 10_000 else 0)
