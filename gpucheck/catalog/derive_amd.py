@@ -93,7 +93,5 @@ def peak_tflops(gfx_target: str, compute_units: int, clock_mhz: float) -> Tflops
     arch = generation(gfx_target)
     if arch is None:
         return {}
-    rates = {
-        name: getattr(arch, name) for name in ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp4", "int8")
-    }
+    rates = {name: getattr(arch, name) for name in ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp4", "int8")}
     return {name: rate * compute_units * clock_mhz / 1e6 for name, rate in rates.items() if rate is not None}

@@ -12,6 +12,7 @@ from gpucheck.catalog import derive
 from gpucheck.catalog.cards import Card, as_seen, pci_names
 from gpucheck.catalog.find import Choice, identify
 from gpucheck.catalog.segment import segment_of
+from gpucheck.machine import amd
 from gpucheck.machine.binned import binned_choice
 from gpucheck.machine.types import Flops, Gpu, GpuMemory, Kind, Mig, NvLink, Pcie
 from gpucheck.machine.unified import is_shared_part, shared_memory
@@ -51,17 +52,25 @@ class Figures:
 
 def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issues) -> Gpu:
     """The card that a reading describes, under the number `index`."""
+    if reading.vendor == "AMD":
+        reading = amd.with_product_name(reading)
     choice = _choice(reading, index, issues)
     card = choice.card if choice else None
     figures = Figures()
     _put_reported(figures, reading)
     kind = _kind(reading, card)
+    if reading.vendor == "AMD" and kind == "integrated":
+        amd.put_shared_memory(figures, reading, host_memory, index, issues)
+    elif reading.vendor == "AMD":
+        amd.put_bandwidth(figures, reading, card, index, issues)
     _put_memory(figures, reading, choice, kind, host_memory, index, issues)
     _put_bandwidth(figures, reading, card, index, issues)
     if card is not None:
         put_card(figures, card)
     segment = card.segment if card else segment_of(reading.name, reading.brand)
     _put_derived(figures, reading, segment)
+    if reading.vendor == "AMD":
+        amd.put_derived(figures, reading)
     gpu = assemble(
         figures,
         index=index,
@@ -74,6 +83,7 @@ def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issu
         chip=card.chip if card else None,
         mig=_mig(reading),
         **_state_facts(reading),
+        **amd.state_facts(reading),
     )
     _note_unknown(gpu, issues)
     return gpu
@@ -125,7 +135,7 @@ def idle_usable_bytes(total_bytes: int, card: Card, nominal: bool) -> int:
 
 def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
     """The catalogue's card, unless what the driver counts on the board contradicts it."""
-    found = identify(
+    found = amd.identified(reading) if reading.vendor == "AMD" else identify(
         reading.vendor,
         reading.name,
         reading.pci_device_id,
@@ -133,6 +143,8 @@ def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
         reading.multiprocessors,
     )
     found = found or binned_choice(reading)
+    if found is None and reading.vendor == "AMD":
+        amd.note_ambiguous(reading, index, issues)
     if found is None:
         return None
     choice = Choice(as_seen(found.card), found.size_index)

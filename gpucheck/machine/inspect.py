@@ -103,9 +103,11 @@ def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection)
     drivers = Drivers()
     vendors = {device.vendor_id for device in devices}
     if "1002" in vendors or host.listdir("/sys/class/kfd/kfd/topology/nodes").value:
+        from gpucheck.machine.amd import asks_tools
         from gpucheck.probes.amd import probe_amd, probe_amd_driver
 
-        others.append(Running("amd", lambda: probe_amd(host, devices), (), 8.0))
+        # amd-smi and rocm-smi may have their six seconds each
+        others.append(Running("amd", lambda: probe_amd(host, devices, asks_tools), (), 20.0))
         drivers = replace(drivers, amd=here.take(Running("amd driver", lambda: probe_amd_driver(host), None, 3.0)))
     if vendors & {"8086", "1da3"}:
         from gpucheck.probes.intel import probe_intel, probe_intel_driver
@@ -175,6 +177,7 @@ def _with_peers(gpu: Gpu, reading: GpuReading, numbers: dict[tuple[str, int | No
     return replace(
         gpu,
         nvlink=replace(gpu.nvlink, peers=renumbered(reading.nvlink_peers)),
+        xgmi=replace(gpu.xgmi, peers=renumbered(reading.xgmi_peers)),
         p2p_peers=renumbered(reading.p2p_peers),
     )
 

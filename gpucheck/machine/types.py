@@ -55,6 +55,9 @@ class GpuMemory(Struct, frozen=True):
     free_bytes: int | None = None
     usable_bytes: int | None = None
     kind: Literal["dedicated", "shared"] | None = None
+    carve_out_bytes: int | None = None  # of an AMD APU: what its firmware set aside
+    gtt_bytes: int | None = None  # of an AMD APU: what the kernel lends it of the machine's memory
+    rocm_bytes: int | None = None  # of an AMD APU: what ROCm counts, often one of the two alone
     type: str | None = None  # GDDR6X, HBM3, LPDDR5X
     bus_bits: int | None = None
     clock_mhz: int | None = None
@@ -89,6 +92,20 @@ class Mig(Struct, frozen=True):
     profile: str | None = None
     parent: int | None = None
     instances: int | None = None
+
+
+class Partition(Struct, frozen=True):
+    """AMD's partitions of a card: modes of compute (SPX, CPX, …) and memory (NPS1, …), and devices there are."""
+
+    compute: str | None = None
+    memory: str | None = None
+    count: int | None = None
+
+
+class Xgmi(Struct, frozen=True):
+    """XGMI (Infinity Fabric) of an AMD card: which `gpus[].index` it reaches."""
+
+    peers: tuple[int, ...] = ()
 
 
 class NvLink(Struct, frozen=True):
@@ -129,6 +146,8 @@ class Gpu(Struct, frozen=True):
     pcie: Pcie = Pcie()
     mig: Mig = Mig()
     nvlink: NvLink = NvLink()
+    partition: Partition = Partition()
+    xgmi: Xgmi = Xgmi()
     p2p_peers: tuple[int, ...] = ()
     ecc_enabled: bool | None = None
     compute_mode: str | None = None
@@ -139,6 +158,7 @@ class Gpu(Struct, frozen=True):
     throttle_reasons: tuple[str, ...] = ()
     pci_address: str | None = None
     pci_id: str | None = None  # 10de:2684
+    driver_index: int | None = None  # the first number that CUDA's or ROCm's own tools give it
     uuid: str | None = None
     release_year: int | None = None
     detail: str | None = None

@@ -2,8 +2,7 @@
 
 A list is cut at its first invalid entry; an empty value, "-1" or "NoDevFiles" hides everything (pytorch #92315,
 vllm #6582). Entries are numbers in the runtime's own order, UUIDs or unambiguous beginnings of them. CUDA reads a
-number as C does ("1gpu" is 1) and takes a device listed twice for none at all; HIP wants plain numbers, lets
-repetitions pass, and an empty value of its own variables hides nothing (ROCclr's Device::init).
+number as C does ("1gpu" is 1) and takes a device listed twice for none at all. ROCm's rules are in visible_rocm.py.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from gpucheck.machine.types import Gpu
+from gpucheck.machine.visible_rocm import hidden_by_rocm
 from gpucheck.probes.collect import Issues
 
-_CUDA, _HIP = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"
+_CUDA = "CUDA_VISIBLE_DEVICES"
 _NUMBER = re.compile(r"\+?([0-9]{1,5})(?![0-9])")
 
 
@@ -28,23 +28,8 @@ def apply_visibility(gpus: tuple[Gpu, ...], variables: Mapping[str, str], issues
         ordered = _cuda_order([gpu for gpu in nvidia if gpu.kind != "mig"], variables, issues)
         slices = [gpu for gpu in nvidia if gpu.kind == "mig"]
         _hide(nvidia, _cuda_chosen(variables[_CUDA], ordered, slices), _CUDA, variables, hidden)
-    amd = [gpu for gpu in gpus if gpu.vendor == "AMD"]
-    for name in ("ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"):
-        amd = _filter(amd, name, variables, hidden)
-    # HIP reads its own variable first and CUDA's where that is empty, both counted among what ROCR has left.
-    hip = _HIP if variables.get(_HIP) else _CUDA
-    if variables.get(hip):
-        _filter(amd, hip, variables, hidden)
+    hidden |= hidden_by_rocm(gpus, variables, issues)
     return tuple(replace(gpu, visible=gpu.index not in hidden, hidden_by=hidden.get(gpu.index)) for gpu in gpus)
-
-
-def _filter(gpus: list[Gpu], name: str, variables: Mapping[str, str], hidden: dict[int, str]) -> list[Gpu]:
-    """Hide what one variable does not choose; returns what is left, in the variable's order."""
-    if name not in variables:
-        return gpus
-    chosen = _rocm_chosen(variables[name], gpus)
-    _hide(gpus, chosen, name, variables, hidden)
-    return chosen
 
 
 def _hide(gpus: list[Gpu], chosen: list[Gpu], name: str, variables: Mapping[str, str], hidden: dict[int, str]) -> None:
@@ -67,18 +52,6 @@ def _cuda_chosen(value: str, ordered: list[Gpu], slices: list[Gpu]) -> list[Gpu]
         if gpu in chosen:
             return []
         chosen.append(gpu)
-    return chosen
-
-
-def _rocm_chosen(value: str, ordered: list[Gpu]) -> list[Gpu]:
-    """The devices that a value lists, up to its first entry that names none."""
-    chosen: list[Gpu] = []
-    for entry in value.split(","):
-        gpu = _entry(entry.strip(), ordered, [])
-        if gpu is None:
-            break
-        if gpu not in chosen:
-            chosen.append(gpu)
     return chosen
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
@@ -19,9 +19,6 @@ from gpucheck.probes.pci import DEVICES, pci_order
 VENDOR = "1002"
 MODULE = "/sys/module/amdgpu"
 _PARTITIONS = {"SPX": 1, "DPX": 2, "TPX": 3, "QPX": 4}  # CPX: one for each die, which products have 6 or 8 of
-
-Cards = Mapping[str, tuple[KfdNode, ...]]
-Kind = tuple[str, int | None]  # device id and compute units of a node: cards may be in unlike modes
 
 
 def lacks_name_or_memory(reading: GpuReading) -> bool:
@@ -40,13 +37,9 @@ def probe_amd(
     """
     issues = Issues()
     devices = {device.address: device for device in pci if device.vendor_id == VENDOR}
-    cards = by_card(kfd_nodes(host, issues), frozenset(devices))
-    whole = _nodes_of_whole_cards(cards)
-    readings = [
-        _reading(host, issues, address, devices.get(address), cards, whole)
-        # a container may be shown the compute topology and no PCI bus
-        for address in sorted({*devices, *cards}, key=pci_order)
-    ]
+    cards = _Cards(host, issues, devices)
+    # a container may be shown the compute topology and no PCI bus
+    readings = [cards.reading(address) for address in sorted({*devices, *cards.nodes}, key=pci_order)]
     if any(reading.state not in {"no_driver", "wrong_driver"} and ask_tools(reading) for reading in readings):
         from gpucheck.probes.rocm_smi import with_tools
 
@@ -68,110 +61,103 @@ def probe_amd_driver(host: Host) -> Found[OtherDriver | None]:
     return Found(OtherDriver(DRIVER, version, in_tree), issues.all())
 
 
-def _reading(
-    host: Host,
-    issues: Issues,
-    address: str,
-    device: PciDevice | None,
-    cards: Cards,
-    whole: Mapping[Kind, int],
-) -> GpuReading:
-    nodes = cards.get(address, ())
-    state, detail = state_of(host, issues, device, nodes)
-    device_id = device.device_id if device else nodes[0].device_id
-    gfx = nodes[0].gfx_target if nodes else None
-    apu = is_apu(gfx, device_id, any(node.shares_cpu for node in nodes))
-    memory = sysfs_memory(host, issues, address)
-    reading = GpuReading(
-        vendor="AMD",
-        state=state,
-        name=_text(host, issues, f"{DEVICES}/{address}/product_name"),  # of boards with an FRU chip
-        pci_address=address,
-        pci_device_id=device_id,
-        gfx_target=gfx,
-        integrated=apu if nodes or apu else None,
-        memory_total_bytes=memory.vram_total_bytes,
-        memory_used_bytes=memory.vram_used_bytes,
-        memory_gtt_total_bytes=memory.gtt_total_bytes,
-        memory_gtt_used_bytes=memory.gtt_used_bytes,
-        compute_partition=_text(host, issues, f"{DEVICES}/{address}/current_compute_partition"),
-        memory_partition=_text(host, issues, f"{DEVICES}/{address}/current_memory_partition"),
-        detail=detail,
-        sources={"memory_total_bytes": "sysfs"} if memory.vram_total_bytes is not None else {},
-    )
-    if device is not None:
+class _Cards:
+    """The cards of one machine, and how they were asked."""
+
+    def __init__(self, host: Host, issues: Issues, devices: Mapping[str, PciDevice]) -> None:
+        self.host, self.issues, self.devices = host, issues, devices
+        self.nodes = by_card(kfd_nodes(host, issues), frozenset(devices))
+        self._whole: dict[tuple[str, int | None], int] = {}
+        for nodes in self.nodes.values():
+            kind = _kind(nodes[0])
+            self._whole[kind] = max(self._whole.get(kind, 0), len(nodes))
+
+    def reading(self, address: str) -> GpuReading:
+        """What is told of the card at `address`."""
+        device, nodes = self.devices.get(address), self.nodes.get(address, ())
+        state, detail = state_of(self.host, self.issues, device, nodes)
+        device_id = device.device_id if device else nodes[0].device_id
+        gfx = nodes[0].gfx_target if nodes else None
+        apu = is_apu(gfx, device_id, any(node.shares_cpu for node in nodes))
+        memory = sysfs_memory(self.host, self.issues, address)
+        reading = GpuReading(
+            vendor="AMD",
+            state=state,
+            name=self._text(address, "product_name"),  # of boards with an FRU chip
+            pci_address=address,
+            pci_device_id=device_id,
+            gfx_target=gfx,
+            integrated=apu if nodes or apu else None,
+            memory_total_bytes=memory.vram_total_bytes,
+            memory_used_bytes=memory.vram_used_bytes,
+            memory_gtt_total_bytes=memory.gtt_total_bytes,
+            memory_gtt_used_bytes=memory.gtt_used_bytes,
+            compute_partition=self._text(address, "current_compute_partition"),
+            memory_partition=self._text(address, "current_memory_partition"),
+            detail=detail,
+            sources={"memory_total_bytes": "sysfs"} if memory.vram_total_bytes is not None else {},
+        )
+        if device is not None:
+            reading = replace(
+                reading,
+                pci_subsystem=device.subsystem,
+                pci_revision=device.revision,
+                pcie_generation=device.link_generation,
+                pcie_width=device.link_width,
+                pcie_max_generation=device.link_max_generation,
+                pcie_max_width=device.link_max_width,
+            )
+        if nodes:
+            reading = self._with_nodes(reading, address)
+        elif state == "ok" and self.host.listdir(NODES).value is not None:
+            self.issues.add("not_in_kfd", address, f"{DRIVER} drives it, KFD does not list it: ROCm cannot use it")
+        total, used = reading.memory_total_bytes, reading.memory_used_bytes
+        if total is not None and used is not None:
+            reading = replace(reading, memory_free_bytes=max(0, total - used))
+        return reading
+
+    def _with_nodes(self, reading: GpuReading, address: str) -> GpuReading:
+        """The reading with what KFD says of the card's nodes, those counted that it ought to have."""
+        nodes = self.nodes[address]
+        first, there = nodes[0], len(nodes)
+        counted = max(there, _PARTITIONS.get(reading.compute_partition or "", self._whole[_kind(first)]))
+        if there < counted:
+            # 64 partitions on eight cards and 63 nodes were seen (amdsmi #99): the card has not lost its units
+            detail = f"{there} of its {counted} partitions are there; its figures are those of {counted}"
+            self.issues.add("partition_missing", address, detail)
+        rocm = _whole_card([node.memory.size_bytes for node in nodes], counted)
+        peers = peers_of(self.host, self.issues, address, self.nodes)
         reading = replace(
             reading,
-            pci_subsystem=device.subsystem,
-            pci_revision=device.revision,
-            pcie_generation=device.link_generation,
-            pcie_width=device.link_width,
-            pcie_max_generation=device.link_max_generation,
-            pcie_max_width=device.link_max_width,
+            driver_index=first.index,
+            uuid=f"GPU-{first.unique_id:016x}" if first.unique_id else None,
+            memory_rocm_bytes=rocm,
+            # KFD's figures of an APU's memory are not those of the machine's modules
+            memory_bus_bits=None if reading.integrated else first.memory.width_bits,
+            memory_clock_max_mhz=None if reading.integrated else first.memory.clock_max_mhz,
+            sm_clock_max_mhz=first.engine_clock_max_mhz,
+            multiprocessors=_whole_card([node.compute_units for node in nodes], counted),
+            partitions=there,
+            xgmi_peers=peers.xgmi,
+            p2p_peers=peers.p2p,
         )
-    if nodes:
-        reading = _with_nodes(host, issues, reading, address, cards, whole)
-    elif state == "ok" and host.listdir(NODES).value is not None:
-        issues.add("not_in_kfd", address, f"{DRIVER} drives it, KFD does not list it: ROCm cannot use it")
-    total, used = reading.memory_total_bytes, reading.memory_used_bytes
-    if total is not None and used is not None:
-        reading = replace(reading, memory_free_bytes=max(0, total - used))
-    return reading
+        if reading.memory_total_bytes is None and rocm is not None:
+            return replace(reading, memory_total_bytes=rocm, sources={"memory_total_bytes": "kfd"})
+        return reading
+
+    def _text(self, address: str, name: str) -> str | None:
+        path = f"{DEVICES}/{address}/{name}"
+        return (self.issues.value(path, self.host.read(path)) or "").strip() or None
 
 
-def _with_nodes(
-    host: Host, issues: Issues, reading: GpuReading, address: str, cards: Cards, whole: Mapping[Kind, int]
-) -> GpuReading:
-    """The reading with what KFD says of the card's nodes, those counted that it ought to have."""
-    nodes = cards[address]
-    first, share = nodes[0], len(nodes)
-    expected = _PARTITIONS.get(reading.compute_partition or "", whole.get(_kind(first), share))
-    if share < expected:
-        # 64 partitions on eight cards and 63 nodes were seen (amdsmi #99): the card has not lost compute units
-        detail = f"{share} of its {expected} partitions are there; its figures are those of {expected}"
-        issues.add("partition_missing", address, detail)
-    counted = max(share, expected)
-    units, rocm = (
-        _sum(values) if counted == share or None in values else (values[0] or 0) * counted
-        for values in ([node.compute_units for node in nodes], [node.memory_bytes for node in nodes])
-    )
-    peers = peers_of(host, issues, address, cards)
-    reading = replace(
-        reading,
-        driver_index=first.index,
-        uuid=f"GPU-{first.unique_id:016x}" if first.unique_id else None,
-        memory_rocm_bytes=rocm,
-        # KFD's figures of an APU's memory are not those of the machine's modules
-        memory_bus_bits=None if reading.integrated else first.memory.width_bits,
-        memory_clock_max_mhz=None if reading.integrated else first.memory.clock_max_mhz,
-        sm_clock_max_mhz=first.engine_clock_max_mhz,
-        multiprocessors=units,
-        partitions=share,
-        xgmi_peers=peers.xgmi,
-        p2p_peers=peers.p2p,
-    )
-    if reading.memory_total_bytes is None and rocm is not None:
-        return replace(reading, memory_total_bytes=rocm, sources={"memory_total_bytes": "kfd"})
-    return reading
-
-
-def _nodes_of_whole_cards(cards: Cards) -> dict[Kind, int]:
-    """How many nodes a card with such nodes has: as many as the one with the most."""
-    most: dict[Kind, int] = {}
-    for nodes in cards.values():
-        most[_kind(nodes[0])] = max(most.get(_kind(nodes[0]), 0), len(nodes))
-    return most
-
-
-def _kind(node: KfdNode) -> Kind:
+def _kind(node: KfdNode) -> tuple[str, int | None]:
+    """Cards of one device id whose nodes have as many compute units are divided alike."""
     return node.device_id, node.compute_units
 
 
-def _text(host: Host, issues: Issues, path: str) -> str | None:
-    return (issues.value(path, host.read(path)) or "").strip() or None
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    """The sum of what is known, None when nothing is."""
+def _whole_card(values: list[int | None], counted: int) -> int | None:
+    """The sum of what the card's nodes have, those that are missing taken to be like the others."""
     known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    if not known:
+        return None
+    return sum(known) if len(known) == counted else known[0] * counted

@@ -1,4 +1,4 @@
-"""Apple's integrated GPU, by system_profiler and, where that is blocked or slow, by the chip's name."""
+"""GPUs of a Mac, by system_profiler and, where that is blocked or slow, by the chip's name."""
 
 from __future__ import annotations
 
@@ -6,29 +6,46 @@ import json
 import re
 from typing import Any
 
-from gpucheck.host.answer import MALFORMED
+from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
-from gpucheck.probes.facts import GpuReading
-from gpucheck.probes.sysctl import is_darwin, sysctls
+from gpucheck.probes.facts import GpuReading, Vendor
+from gpucheck.probes.sysctl import is_darwin, is_virtual_mac, sysctls, wired_limit_bytes
 
 PROFILER = ("system_profiler", "-json", "SPDisplaysDataType")
 PARAVIRTUAL = "Apple Paravirtual device"
+# is_available() says yes, and 256 bytes are already too many (runner-images #9918, #11899)
+VIRTUAL_DETAIL = "a virtual machine's GPU gives MPS next to no memory, although it says that it is available"
+# torch 2.2 was the last release with builds for x86_64 macOS (pytorch #114602)
+INTEL_MAC_DETAIL = "a GPU of an Intel Mac: neither CUDA nor ROCm runs on macOS, and torch has no build since 2.2"
+_MAKERS: tuple[tuple[str, Vendor], ...] = (
+    ("amd", "AMD"), ("ati", "AMD"), ("radeon", "AMD"), ("nvidia", "NVIDIA"), ("intel", "Intel"), ("apple", "Apple"),
+)  # fmt: skip
 
 
 def probe_apple(host: Host) -> Found[tuple[GpuReading, ...]]:
-    """Apple's GPU on macOS, nothing elsewhere; cards of other makers in old Macs are none of ours."""
+    """The GPUs that macOS lists: Apple's own, and in an Intel Mac other makers'; nothing on other systems."""
     if not is_darwin(host):
         return Found(())
     issues = Issues()
-    facts = sysctls(host)
+    facts, virtual = sysctls(host), is_virtual_mac(host)
     displays = _displays(host, issues)
-    chips = [chip for chip in displays if str(chip.get("sppci_model", "")).startswith("Apple")]
     chip_name = facts.get("machdep.cpu.brand_string", "")
-    if not chips and chip_name.startswith("Apple"):
-        chips = [{"sppci_model": chip_name}]
+    if not displays and chip_name.startswith("Apple"):
+        name = PARAVIRTUAL if virtual else chip_name
+        displays = [{"sppci_model": name}]
     memory = whole_number(facts.get("hw.memsize"))
-    return Found(tuple(_reading(chip, index, memory) for index, chip in enumerate(chips)), issues.all())
+    limit = wired_limit_bytes(host, memory)
+    readings = []
+    for entry in displays:
+        name, vendor = _name(entry), _vendor(entry)
+        if vendor == "Apple" and name is not None:
+            readings.append(_apple(entry, name, len(readings), memory, limit, virtual=virtual))
+        elif vendor is not None:
+            readings.append(_other(entry, name, vendor, len(readings)))
+        else:
+            issues.add(NOT_FOUND, " ".join(PROFILER), f"no maker is known of {name or 'an entry without a name'}")
+    return Found(tuple(readings), issues.all())
 
 
 def metal_version(host: Host) -> str | None:
@@ -52,6 +69,12 @@ def parse_displays(text: str) -> list[dict[str, Any]] | None:
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else None
 
 
+def parse_size(text: object) -> int | None:
+    """Bytes in "8 GB" or "1536 MB", which are binary."""
+    found = re.fullmatch(r"(\d{1,6}) ([MG])B", text.strip()) if isinstance(text, str) else None
+    return int(found[1]) << {"M": 20, "G": 30}[found[2]] if found is not None else None
+
+
 def _displays(host: Host, issues: Issues) -> list[dict[str, Any]]:
     source = " ".join(PROFILER)
     answer = issues.value(source, host.run(*PROFILER, timeout_s=8.0))
@@ -63,10 +86,32 @@ def _displays(host: Host, issues: Issues) -> list[dict[str, Any]]:
     return displays or []
 
 
-def _reading(chip: dict[str, Any], index: int, memory: int | None) -> GpuReading:
-    """One GPU. Its name is `sppci_model`: `_name` is "kHW_AppleM1Item" on some builds."""
-    name = str(chip["sppci_model"])
-    virtual = name == PARAVIRTUAL
+def _name(entry: dict[str, Any]) -> str | None:
+    """`sppci_model`: `_name` is "kHW_AppleM1Item" on some builds."""
+    for key in ("sppci_model", "_name"):
+        name = entry.get(key)
+        if isinstance(name, str) and name and not name.startswith("kHW_"):
+            return name
+    return None
+
+
+def _vendor(entry: dict[str, Any]) -> Vendor | None:
+    """The maker by its own field ("sppci_vendor_Apple", "AMD (0x1002)"), else by the name."""
+    for key in ("spdisplays_vendor", "sppci_model", "_name"):
+        words = re.findall(r"[a-z]+", str(entry.get(key, "")).lower())
+        maker = next((vendor for word, vendor in _MAKERS if word in words), None)
+        if maker is not None:
+            return maker
+    return None
+
+
+def _apple(
+    entry: dict[str, Any], name: str, index: int, memory: int | None, limit: tuple[int, str] | None, *, virtual: bool
+) -> GpuReading:  # fmt: skip
+    virtual = virtual or name == PARAVIRTUAL
+    sources = {"memory_total_bytes": "sysctl hw.memsize"} if memory is not None else {}
+    if limit is not None:
+        sources["memory_limit_bytes"] = limit[1]
     return GpuReading(
         vendor="Apple",
         state="unreachable" if virtual else "ok",
@@ -75,8 +120,26 @@ def _reading(chip: dict[str, Any], index: int, memory: int | None) -> GpuReading
         integrated=True,
         virtualization="paravirtual" if virtual else None,
         memory_total_bytes=memory,
-        multiprocessors=whole_number(chip.get("sppci_cores")),  # a text: "40"
-        # is_available() says yes, and 256 bytes are already too many (runner-images #9918, #11899)
-        detail="a virtual machine's GPU gives MPS next to no memory" if virtual else None,
-        sources={"memory_total_bytes": "sysctl hw.memsize"} if memory is not None else {},
+        memory_limit_bytes=limit[0] if limit is not None else None,
+        multiprocessors=whole_number(entry.get("sppci_cores")),  # a text: "40"
+        detail=VIRTUAL_DETAIL if virtual else None,
+        sources=sources,
+    )
+
+
+def _other(entry: dict[str, Any], name: str | None, vendor: Vendor, index: int) -> GpuReading:
+    """A card of AMD or NVIDIA, or the graphics of an Intel processor, which has no "spdisplays_vram"."""
+    memory = parse_size(entry.get("spdisplays_vram"))
+    device_id = entry.get("spdisplays_device-id")
+    found = re.fullmatch(r"0x([0-9a-f]{4})", device_id.lower()) if isinstance(device_id, str) else None
+    return GpuReading(
+        vendor=vendor,
+        state="unreachable",
+        driver_index=index,
+        name=name,
+        pci_device_id=found[1] if found is not None else None,
+        integrated=vendor == "Intel",
+        memory_total_bytes=memory if vendor != "Intel" else None,
+        detail=INTEL_MAC_DETAIL,
+        sources={"memory_total_bytes": "system_profiler"} if memory is not None else {},
     )

@@ -138,6 +138,7 @@ class GpuReading(Struct, frozen=True):
     pci_address: str | None = None  # 0000:01:00.0
     pci_device_id: str | None = None  # 2684
     pci_subsystem: str | None = None  # "1458:40bf"
+    pci_revision: str | None = None  # c8; tells AMD's products with one device id apart
     architecture: str | None = None  # Ada, Hopper, …; the driver's word
     compute_capability: str | None = None
     gfx_target: str | None = None
@@ -148,6 +149,10 @@ class GpuReading(Struct, frozen=True):
     memory_used_bytes: int | None = None
     memory_reserved_bytes: int | None = None
     memory_limit_bytes: int | None = None  # the most that a GPU may take of memory it shares with the host
+    memory_gtt_total_bytes: int | None = None  # what amdgpu may map of the machine's memory for the GPU
+    memory_gtt_used_bytes: int | None = None
+    memory_rocm_bytes: int | None = None  # what KFD, and so ROCm, counts as the card's memory
+    memory_type: str | None = None
     memory_bus_bits: int | None = None
     memory_clock_max_mhz: int | None = None
     sm_clock_max_mhz: int | None = None
@@ -171,7 +176,11 @@ class GpuReading(Struct, frozen=True):
     nvlinks_active: int | None = None
     nvlink_version: int | None = None
     nvlink_peers: tuple[int, ...] = ()  # driver indexes reachable over NVLink
+    xgmi_peers: tuple[int, ...] = ()  # driver indexes reachable over XGMI
     p2p_peers: tuple[int, ...] = ()  # driver indexes with peer access for reads
+    compute_partition: str | None = None  # SPX, DPX, TPX, QPX, CPX
+    memory_partition: str | None = None  # NPS1, NPS2, NPS4, NPS8
+    partitions: int | None = None  # devices that ROCm makes of the card
     detail: str | None = None  # what the driver said when the state is not ok
     sources: Mapping[str, str] = {}
 
@@ -191,6 +200,7 @@ class OtherDriver(Struct, frozen=True):
 
     name: str
     version: str | None = None
+    in_tree: bool | None = None  # True for the kernel's own, False for one that its maker's package brought
 
 
 class Toolkits(Struct, frozen=True):

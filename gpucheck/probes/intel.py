@@ -1,24 +1,33 @@
-"""Intel GPUs and Gaudi accelerators, as the PCI bus and the xe and i915 drivers describe them."""
+"""Intel GPUs and Gaudi accelerators, as the PCI bus and the xe, i915 and habanalabs drivers describe them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gpucheck.host.answer import NOT_FOUND
 from gpucheck.host.host import Host
-from gpucheck.probes.collect import Found, Issues
+from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.facts import GpuReading, OtherDriver, PciDevice, State
+from gpucheck.probes.intel_ids import is_card
+from gpucheck.probes.intel_tools import ToolReading, ask_hl_smi, ask_xpu_smi
 from gpucheck.probes.pci import DEVICES
 
 GRAPHICS, HABANA = "8086", "1da3"
 DISPLAY = frozenset({"0300", "0302", "0380"})  # 1200 is an NPU here, as in Meteor Lake
 DRIVERS = {GRAPHICS: ("xe", "i915"), HABANA: ("habanalabs",)}
 INTEGRATED = "0000:00:02.0"
+TTM_PAGES = "/sys/module/ttm/parameters/pages_limit"
+PAGE_BYTES = 4096
 
 
 def probe_intel(host: Host, pci: tuple[PciDevice, ...]) -> Found[tuple[GpuReading, ...]]:
-    """One reading per graphics or Gaudi device, in PCI order."""
+    """One reading per graphics or Gaudi device, in PCI order; a card of two tiles is one device."""
     issues = Issues()
+    gaudis = [device for device in pci if device.vendor_id == HABANA]
+    told = ask_hl_smi(host, issues) if any(device.driver in DRIVERS[HABANA] for device in gaudis) else {}
     readings = [
-        _reading(host, issues, device)
+        _gaudi(host, issues, device, told) if device.vendor_id == HABANA else _graphics(host, issues, device)
         for device in pci
         if device.vendor_id == HABANA or (device.vendor_id == GRAPHICS and device.pci_class in DISPLAY)
     ]
@@ -45,25 +54,69 @@ def parse_bytes(text: str | None) -> int | None:
     return size if size > 0 else None
 
 
-def _reading(host: Host, issues: Issues, device: PciDevice) -> GpuReading:
-    integrated = device.vendor_id == GRAPHICS and device.address == INTEGRATED
+def is_integrated(device: PciDevice) -> bool:
+    """Whether the GPU is the processor's own: by its id, and by its place for an id that no list has."""
+    if is_card(device.device_id):
+        return False
+    return device.address == INTEGRATED or device.address.startswith("0000:00:")
+
+
+def _graphics(host: Host, issues: Issues, device: PciDevice) -> GpuReading:
+    folder, integrated = f"{DEVICES}/{device.address}", is_integrated(device)
     state, detail = _state(device)
-    memory = None if integrated else _memory_bytes(host, issues, f"{DEVICES}/{device.address}")
-    if memory is None and not integrated and state == "ok":
+    names = issues.value(folder, host.listdir(folder)) or ()
+    tiles = sorted(name for name in names if name.startswith("tile") and name[4:].isdecimal())
+    facts: dict[str, Any] = {"integrated": integrated, "sm_clock_max_mhz": _clock_mhz(host, issues, folder, tiles)}
+    if integrated:
+        facts["memory_limit_bytes"] = _lent_bytes(host, issues) if device.driver == "xe" else None
+        return _reading(device, state, detail, facts, {"memory_limit_bytes": TTM_PAGES})
+    memory, source = _memory_bytes(host, issues, folder, tiles), "sysfs"
+    if memory is None and state == "ok":
+        tool = ask_xpu_smi(host, issues).get(device.address, ToolReading())
+        memory, source = tool.memory_total_bytes, "xpu-smi"
+    if memory is None and state == "ok":
         issues.add(NOT_FOUND, f"{device.address} memory", "its driver does not tell it")
+    if len(tiles) > 1:
+        detail_text = f"{len(tiles)} tiles: oneAPI shows each as a device of its own"
+        issues.add("tiles", device.address, f"{detail_text} unless ZE_FLAT_DEVICE_HIERARCHY=COMPOSITE")
+    return _reading(device, state, detail, {**facts, "memory_total_bytes": memory}, {"memory_total_bytes": source})
+
+
+def _gaudi(host: Host, issues: Issues, device: PciDevice, told: Mapping[str, ToolReading]) -> GpuReading:
+    """A Gaudi: memory by hl-smi alone, health by the driver's own word."""
+    state, detail = _state(device)
+    path = f"{DEVICES}/{device.address}/status"
+    word = (issues.value(path, host.read(path)) or "").strip()
+    if state == "ok" and word and word.lower() != "operational":
+        state, detail = "needs_reset", f"habanalabs says: {word}"
+    tool = told.get(device.address, ToolReading())
+    facts = {
+        "integrated": False,
+        "name": tool.name,
+        "driver_index": tool.index,
+        "memory_total_bytes": tool.memory_total_bytes,
+        "memory_free_bytes": tool.memory_free_bytes,
+    }
+    sources = dict.fromkeys(("name", "memory_total_bytes", "memory_free_bytes"), "hl-smi")
+    return _reading(device, state, detail, facts, sources)
+
+
+def _reading(
+    device: PciDevice, state: State, detail: str | None, facts: Mapping[str, Any], sources: Mapping[str, str]
+) -> GpuReading:
     return GpuReading(
         vendor="Intel",
         state=state,
         pci_address=device.address,
         pci_device_id=device.device_id,
         pci_subsystem=device.subsystem,
-        integrated=integrated,
-        memory_total_bytes=memory,
         pcie_generation=device.link_generation,
         pcie_width=device.link_width,
         pcie_max_generation=device.link_max_generation,
         pcie_max_width=device.link_max_width,
         detail=detail,
+        sources={fact: source for fact, source in sources.items() if facts.get(fact) is not None},
+        **facts,
     )
 
 
@@ -76,15 +129,36 @@ def _state(device: PciDevice) -> tuple[State, str | None]:
     return "ok", None
 
 
-def _memory_bytes(host: Host, issues: Issues, folder: str) -> int | None:
-    """Local memory: summed over the tiles (xe), or of the card (i915, llmfit #733)."""
-    names = issues.value(folder, host.listdir(folder)) or ()
-    paths = [f"{folder}/{name}/physical_vram_size_bytes" for name in names if name.startswith("tile")]
-    tiles = [parse_bytes(issues.value(path, host.read(path))) for path in paths]
-    if any(tiles):
-        return sum(size for size in tiles if size)
+def _memory_bytes(host: Host, issues: Issues, folder: str, tiles: list[str]) -> int | None:
+    """Local memory: summed over the tiles (xe), or of the card (i915, llmfit #733).
+
+    Level Zero is no better source: it finds no memory on some Arc cards and 6.3 of 8 GB on an A750
+    (compute-runtime #742, #586).
+    """
+    paths = [f"{folder}/{tile}/physical_vram_size_bytes" for tile in tiles]
+    sizes = [parse_bytes(issues.value(path, host.read(path))) for path in paths]
+    if sizes and all(sizes):
+        return sum(size or 0 for size in sizes)
+    if any(sizes):
+        return None  # the sum of some tiles is not the card's memory
     for name in issues.value(f"{folder}/drm", host.listdir(f"{folder}/drm")) or ():
         path = f"{folder}/drm/{name}/lmem_total_bytes"
         if name.startswith("card") and (size := parse_bytes(issues.value(path, host.read(path)))):
             return size
     return None
+
+
+def _clock_mhz(host: Host, issues: Issues, folder: str, tiles: list[str]) -> int | None:
+    """The GPU's highest clock as it is set now: xe names it by tile, i915 by card."""
+    paths = [f"{folder}/{tile}/gt0/freq0/max_freq" for tile in tiles[:1]]
+    if not paths:
+        names = issues.value(f"{folder}/drm", host.listdir(f"{folder}/drm")) or ()
+        paths = [f"{folder}/drm/{name}/gt_max_freq_mhz" for name in names if name.startswith("card")]
+    clocks = (whole_number(issues.value(path, host.read(path))) for path in paths)
+    return next((clock for clock in clocks if clock), None)
+
+
+def _lent_bytes(host: Host, issues: Issues) -> int | None:
+    """What the kernel's graphics memory manager lends to GPUs at most: half of memory unless it is told more."""
+    pages = whole_number(issues.value(TTM_PAGES, host.read(TTM_PAGES)))
+    return pages * PAGE_BYTES if pages else None

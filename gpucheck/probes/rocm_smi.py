@@ -107,10 +107,14 @@ def market_name(text: object) -> str | None:
 def size_bytes(value: object, unit: str = "b") -> int | None:
     """Bytes of a size: a number, "196592 MB", or {"value": 196592, "unit": "MB"}; `unit` where none is said."""
     if isinstance(value, dict):
-        return size_bytes(value.get("value"), str(value.get("unit") or unit))
-    found = _SIZE.fullmatch(str(value).strip()) if isinstance(value, str | int) and not isinstance(value, bool) else None
-    factor = _UNITS.get(((found[2] if found else None) or unit).lower())
-    return int(found[1]) * factor or None if found and factor else None
+        unit, value = str(value.get("unit") or unit), value.get("value")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    found = _SIZE.fullmatch(str(value).strip())
+    if found is None:
+        return None
+    factor = _UNITS.get((found[2] or unit).lower())
+    return int(found[1]) * factor or None if factor else None
 
 
 def _ask(host: Host, issues: Issues, command: tuple[str, ...]) -> tuple[SmiCard, ...]:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from gpucheck.host.host import Host
+from gpucheck.probes.collect import whole_number
+
+GPU = ("sysctl", "iogpu.wired_limit_mb", "debug.iogpu.wired_limit")
+VIRTUAL = ("sysctl", "-n", "kern.hv_vmm_present")
+VM_STAT = ("vm_stat",)
+_MIB = 1 << 20
 
 # macOS's names by the kernel's flag of the same instructions on Linux; the older spellings are from macOS 11.
 OPTIONAL = {
@@ -40,3 +46,59 @@ def parse_sysctl(text: str) -> dict[str, str]:
 def darwin_features(found: dict[str, str]) -> frozenset[str]:
     """Flags by their Linux names."""
     return frozenset(flag for name, flag in OPTIONAL.items() if found.get(name) == "1")
+
+
+def is_virtual_mac(host: Host) -> bool:
+    """Whether macOS says that it runs in a virtual machine, as GitHub's runners do."""
+    answer = host.run(*VIRTUAL).value
+    chip = sysctls(host).get("machdep.cpu.brand_string", "")
+    return (answer is not None and answer.stdout.strip() == "1") or "(Virtual)" in chip
+
+
+def wired_limit_bytes(host: Host, total_bytes: int | None) -> tuple[int, str] | None:
+    """The limit that somebody has set for the GPU's memory, and by which name; 0 there is the default.
+
+    Metal's own figure follows it in both directions (llmfit #754). The older name, of macOS 13, holds bytes; a
+    number too small for them is taken as MiB.
+    """
+    answer = host.run(*GPU).value  # a name that this macOS does not know goes to stderr
+    found = parse_sysctl(answer.stdout) if answer else {}
+    for name, unit in ((GPU[1], _MIB), (GPU[2], 1)):
+        limit = whole_number(found.get(name))
+        if limit:
+            size = limit * (_MIB if unit == 1 and limit < _MIB else unit)
+            return size if total_bytes is None else min(size, total_bytes), f"sysctl {name}"
+    return None
+
+
+def darwin_memory(host: Host) -> tuple[int | None, int | None]:
+    """Total and available bytes by sysctl and vm_stat: free, inactive and speculative pages."""
+    if not is_darwin(host):
+        return None, None
+    answer = host.run(*VM_STAT).value
+    return whole_number(sysctls(host).get("hw.memsize")), parse_vm_stat(answer.stdout) if answer else None
+
+
+def parse_vm_stat(text: str) -> int | None:
+    """Available bytes in lines such as "Pages free:   1000." below "(page size of 16384 bytes)"."""
+    head, _, rest = text.partition("\n")
+    size = whole_number(head.partition("page size of ")[2].partition(" ")[0])
+    pages = {name: whole_number(count.strip().rstrip(".")) for name, _, count in
+             (line.partition(":") for line in rest.splitlines())}  # fmt: skip
+    counts = [pages.get(f"Pages {kind}") for kind in ("free", "inactive", "speculative")]
+    if not size or counts[0] is None or counts[1] is None:
+        return None
+    return size * sum(count or 0 for count in counts)
+
+
+def darwin_l2_bytes(found: dict[str, str]) -> int | None:
+    """The level 2 caches of all clusters: `hw.l2cachesize` is that of one cluster of efficiency cores."""
+    total = 0
+    for level in range(min(whole_number(found.get("hw.nperflevels")) or 0, 4)):
+        size, cores, sharing = (
+            whole_number(found.get(f"hw.perflevel{level}.{what}")) for what in ("l2cachesize", "physicalcpu", "cpusperl2")
+        )
+        if not size or not cores or not sharing:
+            return whole_number(found.get("hw.l2cachesize"))
+        total += size * -(-cores // sharing)
+    return total or whole_number(found.get("hw.l2cachesize"))

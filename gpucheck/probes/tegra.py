@@ -48,7 +48,6 @@ BY_NAME = (
     ("xavier nx", 8, "Jetson Xavier NX"), ("xavier nx", 16, "Jetson Xavier NX"),
     ("agx xavier", 32, "Jetson AGX Xavier"), ("agx xavier", 64, "Jetson AGX Xavier"),
 )  # fmt: skip
-_PART = re.compile(r"p\d{4}-\d{4}")
 _TEGRA_NAME = re.compile(r"\(nvgpu\)|\b(?:tegra|orin|xavier|thor)\b", re.IGNORECASE)
 
 
@@ -76,12 +75,12 @@ def probe_tegra(host: Host) -> Found[Tegra | None]:
     parts = [word for entry in words for word in re.split("[,+]", entry.lower())]
     chip = next((CHIPS[part] for part in parts if part in CHIPS), None)
     if chip is None:
-        if not words and "R" in (host.read(RELEASE).value or ""):
+        if not words and host.read(RELEASE).value:
             issues.add(NOT_FOUND, TREES[0], f"{RELEASE} says that this is a Jetson, but there is no device tree")
         return Found(None, issues.all())
     board = " ".join(_tree(host, issues, "model")) or None
     module = next((MODULES[part] for part in parts if part in MODULES), None)
-    if module is None and not any(_PART.fullmatch(part) and part in MODULES for part in parts):
+    if module is None:
         module = module_by_name(board or "", parse_meminfo(host.read(MEMINFO).value or "").get("MemTotal"))
     state, detail = _state(host, issues)
     return Found(Tegra(*chip, module=module, board=board, state=state, detail=detail), issues.all())

@@ -8,6 +8,8 @@ from gpucheck.assess.words import nominal_gb
 from gpucheck.machine.types import Gpu, Machine
 from gpucheck.units import format_bytes
 
+_GPU_PROBES = frozenset({"probe pci", "probe nvidia", "probe amd", "probe intel", "probe apple"})
+
 
 def headline(machine: Machine) -> str:
     """The category, the hardware that earns it, and the largest models it holds in 4-bit."""
@@ -43,8 +45,11 @@ def _hardware(machine: Machine) -> str:
     cards = [gpu for gpu in machine.gpus if gpu.kind != "mig"]
     if not cards:
         others = len(machine.display_adapters)
+        failed = [issue.source for issue in machine.issues if issue.source in _GPU_PROBES]
+        if failed:
+            return f"no GPU or AI accelerator found, but {' and '.join(dict.fromkeys(failed))} failed (-v shows why)"
         return "no GPU or AI accelerator found" + (
-            f" ({_count(others, 'display adapter')} of no use to AI frameworks)" if others else ""
+            f" ({_count(others, 'other display adapter')})" if others else ""
         )
     usable = {gpu.mig.parent if gpu.kind == "mig" else gpu.index for gpu in machine.usable_gpus}
     words = cards_in_words(cards)

@@ -84,7 +84,7 @@ def _host(page: Page, machine: Machine, verbose: bool) -> None:
     for framework in machine.frameworks if verbose or machine.gpus else ():
         page.row("Software", f"{framework.name} {framework.version or ''}", _AT)
     for adapter in machine.display_adapters if verbose else ():
-        page.row("Display", f"{adapter.name or 'unnamed'} ({adapter.pci_id}), no AI accelerator", _AT)
+        page.row("Display", f"{adapter.name or 'unnamed'} ({adapter.pci_id}), not known as an AI accelerator", _AT)
 
 
 def _system(machine: Machine) -> str:

@@ -16,7 +16,8 @@ from gpucheck.catalog.cards import all_cards
         ("A100", "High-end"), ("H100", "High-end"), ("H200", "High-end"), ("GH200", "High-end"), ("MI250", "High-end"),
         ("MI300X", "High-end"), ("A40", "Mid-range"), ("A30", "Mid-range"), ("A6000", "Mid-range"),
         ("V100", "Mid-range"), ("L4", "Mid-range"), ("T4", "Mid-range"), ("K80", "Budget"),
-        ("M60", "Budget"), ("P100", "Budget"), ("A4000", "Budget"), ("RTX 3070", "Consumer"), ("RTX 4090", "Consumer"), ("RTX 4000", "Consumer"),
+        ("M60", "Budget"), ("P100", "Budget"), ("A4000", "Budget"), ("RTX 3070", "Consumer"),
+        ("RTX 4090", "Consumer"), ("RTX 4000", "Consumer"),
     ],
 )  # fmt: skip
 def test_the_documents_names(query, category):

@@ -40,8 +40,7 @@ LISTED = [card for card in all_cards() if card.document]
 RECORDED = {
     "A100": "a100", "H100": "h100-sxm", "H200": "h200", "GH200": "gh200", "MI250": "mi250", "MI300X": "mi300x",
     "A40": "a40", "A30": "a30", "A6000": "a6000", "V100": "v100", "L4": "l4", "T4": "t4", "K80": "k80", "M60": "m60",
-    "P100": "p100",
-    "A4000": "a4000", "RTX 3070": "rtx-3070", "RTX 4090": "rtx-4090", "RTX 4000": "rtx-4000",
+    "P100": "p100", "A4000": "a4000", "RTX 3070": "rtx-3070", "RTX 4090": "rtx-4090", "RTX 4000": "rtx-4000",
 }  # fmt: skip
 
 # Names of the document that are whole names of one card; the others are refused with their variants.

@@ -320,6 +320,12 @@ class TestIdentify:
         assert found.card.id == "rtx-4090"
         assert identify("AMD", None, "744c", None) is None  # RX 7900 XT, XTX, GRE and M
 
+    @pytest.mark.parametrize(("device", "card"), [("2206", "rtx-3080-10"), ("220a", "rtx-3080-12"), ("ffff", None)])
+    def test_the_id_chooses_among_namesakes(self, device, card):
+        """Where the size is silent, the id tells cards of one name apart."""
+        found = identify("NVIDIA", "NVIDIA GeForce RTX 3080", device, None)
+        assert (found.card.id if found else None) == card
+
     @pytest.mark.parametrize(
         ("gib", "units", "card"),
         [

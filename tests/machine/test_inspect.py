@@ -12,7 +12,9 @@ from gpucheck.host.recording import ReplaySource, read_recording
 from gpucheck.machine.evidence import ask_everything
 from gpucheck.machine.inspect import inspect_host
 from gpucheck.machine.types import Machine
-from gpucheck.probes.facts import Memory, Platform
+from gpucheck.probes.collect import Found
+from gpucheck.probes.facts import GpuReading, Memory, MigInstance, Platform
+from gpucheck.probes.nvidia import Nvidia
 from tests.fake_source import FakeSource, fake_host
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -106,6 +108,32 @@ class TestEntries:
         for gpu in machine("h100-x8").gpus:
             others = tuple(number for number in range(8) if number != gpu.index)
             assert gpu.nvlink.peers == gpu.p2p_peers == others
+
+    def test_peers_are_renumbered(self, monkeypatch):
+        """The driver counts its own cards: slices and other makers' cards in between shift the report's numbers."""
+
+        def reading(number: int, address: str, **facts) -> GpuReading:
+            name = f"A100 of slot {number}"
+            return GpuReading(vendor="NVIDIA", state="ok", driver_index=number, name=name, pci_address=address, **facts)
+
+        cut = reading(0, "0000:01:00.0", mig_mode="enabled", mig_devices=(MigInstance(0), MigInstance(1)))
+        linked = reading(1, "0000:03:00.0", nvlink_peers=(2,), p2p_peers=(0, 2, 9))
+        other = reading(2, "0000:04:00.0", nvlink_peers=(1,))
+        # handed over in another order than that of the bus
+        monkeypatch.setattr(
+            "gpucheck.machine.inspect.probe_nvidia", lambda *_: Found(Nvidia(gpus=(other, linked, cut)))
+        )
+        found = inspect_host(on_the_bus(pci("0000:02:00.0", "8086", "e20b"))).gpus
+        assert [(gpu.vendor, gpu.kind, gpu.pci_address) for gpu in found] == [
+            ("NVIDIA", "discrete", "0000:01:00.0"),
+            ("NVIDIA", "mig", "0000:01:00.0"),
+            ("NVIDIA", "mig", "0000:01:00.0"),
+            ("Intel", "discrete", "0000:02:00.0"),
+            ("NVIDIA", "discrete", "0000:03:00.0"),
+            ("NVIDIA", "discrete", "0000:04:00.0"),
+        ]
+        assert (found[4].nvlink.peers, found[4].p2p_peers) == ((5,), (0, 5))
+        assert found[5].nvlink.peers == (4,)
 
     def test_hidden_cards_are_there(self):
         """Cards hidden by an empty list are listed, hidden, and not usable."""

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 import gpucheck
 from gpucheck.assess.category import categorise
-from gpucheck.machine.types import Gpu, GpuMemory, Machine
-from gpucheck.probes.facts import Cpu, Memory, Platform
+from gpucheck.machine.types import DisplayAdapter, Gpu, GpuMemory, Machine
+from gpucheck.probes.facts import Cpu, Memory, Platform, ProbeIssue
 from gpucheck.report.headline import cards_in_words, headline, problem_line
 from gpucheck.units import GIB
 from tests.running import machine
@@ -44,6 +44,22 @@ def test_no_gpu() -> None:
     said = headline(_machine(ram_gib=16))
     assert said.startswith("CPU-only machine: no GPU or AI accelerator found. Holds models up to about ")
     assert said.endswith("in 4-bit in 16.0 GiB of memory, on the CPU.")
+
+
+def test_no_gpu_because_the_search_failed() -> None:
+    """Where a probe failed, that no GPU was found is not the whole truth, and the sentence says so."""
+    failed = ProbeIssue(code="probe_failed", source="probe amd", detail="KeyError: 'x'")
+    said = headline(_machine(ram_gib=16, issues=(failed, replace(failed, code="timeout"))))
+    assert said.startswith(
+        "CPU-only machine: no GPU or AI accelerator found, but probe amd failed (-v shows why). Holds"
+    )
+
+
+def test_no_gpu_but_another_display() -> None:
+    """A display adapter that is no accelerator is counted, not passed over."""
+    vga = DisplayAdapter(name=None, pci_address="0000:00:02.0", pci_id="1234:1111")
+    assert "found (1 other display adapter). Holds" in headline(_machine(display_adapters=(vga,)))
+    assert "found (2 other display adapters). Holds" in headline(_machine(display_adapters=(vga, vga)))
 
 
 def test_no_gpu_and_hardly_memory() -> None:

@@ -138,7 +138,7 @@ def test_control_characters_are_replaced(evil: str) -> None:
     page.cells([Cell(f"a{evil}b", 12)])
     text = "".join(_lines(page))
     assert text.isprintable()
-    assert text.count("a?") == 5
+    assert text.count("a?") == 6
 
 
 def test_markup_is_text() -> None:

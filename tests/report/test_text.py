@@ -17,9 +17,9 @@ from tests.running import NAMES, machine, page, report, report_of, run
 TOOL = Tool(name="gpucheck", version="0")
 
 
-def _changed(name: str, **changes: Any) -> str:
-    """The text of a fixture whose first GPU is changed."""
-    found = machine(name)
+def _changed(**changes: Any) -> str:
+    """The text of a T4's report, the card changed."""
+    found = machine("card-t4")
     first = replace(found.gpus[0], **changes)
     return page(report_of(replace(found, gpus=(first, *found.gpus[1:]))), verbose=True)
 
@@ -119,7 +119,7 @@ def test_hidden_cards_say_by_what() -> None:
 def test_unknown_is_said() -> None:
     """Unknown sizes, rates and names are called unknown, never 0."""
     sizes = replace(machine("card-t4").gpus[0].memory, total_bytes=None, free_bytes=None, usable_bytes=None)
-    text = _changed("card-t4", memory=sizes, bandwidth_bytes_per_s=None, name=None)
+    text = _changed(memory=sizes, bandwidth_bytes_per_s=None, name=None)
     assert "NVIDIA GPU without a name" in text
     assert "size unknown, bandwidth unknown" in text
     assert "0 B" not in text
@@ -127,21 +127,21 @@ def test_unknown_is_said() -> None:
 
 def test_processes_of_unknown_memory() -> None:
     """Processes that hide their memory are not said to use none."""
-    text = _changed("card-t4", processes=3, processes_memory_bytes=None)
+    text = _changed(processes=3, processes_memory_bytes=None)
     assert "3, using an unknown amount of memory" in text
-    assert "2, using 1.0 GiB" in _changed("card-t4", processes=2, processes_memory_bytes=GIB)
+    assert "2, using 1.0 GiB" in _changed(processes=2, processes_memory_bytes=GIB)
 
 
 def test_power_limit() -> None:
     """A power limit is shown where it differs from what the card is made for, or stands alone."""
-    assert "70 W\n" in _changed("card-t4", tdp_w=70.0, power_limit_w=70.0)
-    assert "70 W, limited to 60 W\n" in _changed("card-t4", tdp_w=70.0, power_limit_w=60.0)
-    assert "60 W\n" in _changed("card-t4", tdp_w=None, power_limit_w=60.0)
+    assert "70 W\n" in _changed(tdp_w=70.0, power_limit_w=70.0)
+    assert "70 W, limited to 60 W\n" in _changed(tdp_w=70.0, power_limit_w=60.0)
+    assert "60 W\n" in _changed(tdp_w=None, power_limit_w=60.0)
 
 
 def test_address_without_an_id() -> None:
     """A card of unknown id shows its address alone."""
-    assert "None" not in _changed("card-t4", pci_id=None)
+    assert "None" not in _changed(pci_id=None)
 
 
 def test_memory_limit() -> None:
