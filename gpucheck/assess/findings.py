@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpucheck.machine.types import Gpu, Machine
 
@@ -97,7 +98,8 @@ def _driver(machine: Machine) -> Iterator[Finding]:
             if gpu.state == state and gpu.kind != "mig":
                 makers.setdefault(gpu.vendor, []).append(gpu)
         for gpus in makers.values():
-            yield make(machine, gpus)
+            finding = make(machine, gpus)
+            yield replace(finding, title=finding.title[:1].upper() + finding.title[1:])
 
 
 def _no_driver(machine: Machine, gpus: list[Gpu]) -> Finding:
@@ -240,7 +242,15 @@ def _throttled(machine: Machine) -> Iterator[Finding]:
 
 def _named(gpus: list[Gpu]) -> str:
     """Such as "NVIDIA GeForce RTX 4090", or "2 NVIDIA GPUs"."""
-    return gpus[0].name or f"a {gpus[0].vendor} GPU" if len(gpus) == 1 else f"{len(gpus)} {gpus[0].vendor} GPUs"
+    return (
+        gpus[0].name or f"{_article(gpus[0].vendor)} {gpus[0].vendor} GPU"
+        if len(gpus) == 1
+        else f"{len(gpus)} {gpus[0].vendor} GPUs"
+    )
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "AIN" else "a"  # an NVIDIA, AMD, Intel or Apple GPU
 
 
 def _smi(gpu: Gpu) -> str:

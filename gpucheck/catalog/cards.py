@@ -114,6 +114,7 @@ def as_seen(card: Card) -> Card:
         vram_gib=tuple(size / card.seen_as for size in card.vram_gib),
         reported_mib=tuple(size // card.seen_as for size in card.reported_mib),
         seen_as=1,
+        tdp_w=None,  # stated of the whole
         **parts,
     )
 

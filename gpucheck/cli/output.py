@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -78,10 +78,27 @@ def _text(document: Document, verbose: bool, *, to_file: bool) -> str:
     if to_file:
         console = Console(file=io.StringIO(), width=100, color_system=None)
     else:
-        console = Console(file=sys.stdout, soft_wrap=False)
+        console = Console(file=cast("IO[str]", _Looked(sys.stdout)), soft_wrap=False)
     with console.capture() as capture:
         print_document(document, console, verbose)
     return capture.get()
+
+
+class _Looked:
+    """A stream to be asked about, but not written to: rich writes an empty text at the end of a capture."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Nothing is written."""
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
 
 
 def fail_for(error: GpucheckError, arguments: list[str]) -> None:

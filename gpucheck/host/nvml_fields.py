@@ -57,6 +57,7 @@ DEVICE: dict[str, Device] = {
     "ComputeMode": lambda nv, h: nv.nvmlDeviceGetComputeMode(h),
     "PersistenceMode": lambda nv, h: nv.nvmlDeviceGetPersistenceMode(h),
     "VirtualizationMode": lambda nv, h: nv.nvmlDeviceGetVirtualizationMode(h),
+    "CurrentDriverModel": lambda nv, h: nv.nvmlDeviceGetCurrentDriverModel(h),
     "AddressingMode": lambda nv, h: nv.nvmlDeviceGetAddressingMode(h),
     "CurrentClocksEventReasons": lambda nv, h: nv.nvmlDeviceGetCurrentClocksEventReasons(h),
     "CurrentClocksThrottleReasons": lambda nv, h: nv.nvmlDeviceGetCurrentClocksThrottleReasons(h),

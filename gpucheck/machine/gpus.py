@@ -238,8 +238,8 @@ def _put_derived(figures: Figures, reading: GpuReading, segment: str | None) -> 
         figures.put("multiprocessors", values["shader_cores"] // arch.cores_per_sm, "derived")
     units = _has_matrix_units(values.get("compute_capability"), reading.name)
     if units is None:
-        return
-    if not units or not arch.matrix_cores_per_sm:
+        pass  # neither counted nor denied
+    elif not units or not arch.matrix_cores_per_sm:
         figures.put("matrix_cores", 0, "derived")
     else:
         if "multiprocessors" in values:
@@ -249,9 +249,11 @@ def _put_derived(figures: Figures, reading: GpuReading, segment: str | None) -> 
         clock_mhz = derive.boost_mhz(reading.sm_clock_max_mhz, segment)
         rates = derive.peak_tflops(
             values["compute_capability"], values["shader_cores"], clock_mhz,
-            geforce=segment in {"consumer", "laptop"}, matrix_units=units,
+            geforce=segment in {"consumer", "laptop"}, matrix_units=bool(units),
         )  # fmt: skip
         for name, tflops in rates.items():
+            if units is None and name not in {"fp32", "fp64"}:
+                continue
             figures.put(f"flops.{name}", float(f"{tflops:.3g}") * 1e12, "derived")
 
 

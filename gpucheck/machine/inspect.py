@@ -32,6 +32,7 @@ from gpucheck.probes.pci import pci_order, probe_pci
 from gpucheck.probes.platform import probe_platform
 from gpucheck.probes.storage import probe_storage
 from gpucheck.probes.sysctl import is_darwin
+from gpucheck.probes.systems import is_windows, is_wsl, may_be_arm
 from gpucheck.probes.toolkits import probe_toolkits
 from gpucheck.probes.visibility import probe_visibility
 
@@ -58,6 +59,10 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
     `interpreter` is the Python whose frameworks are looked at, by default the active environment's.
     """
     here = _Inspection()
+    if is_windows(host):
+        from gpucheck.probes.windows import cim
+
+        cim(host)  # PowerShell takes a second: once, before several probes want it
     pci: Running[tuple[PciDevice, ...]] = Running("pci", lambda: probe_pci(host), (), 3.0)
     platform = Running("platform", lambda: probe_platform(host), Platform(), 3.0)
     cpu = Running("cpu", lambda: probe_cpu(host), Cpu(), 12.0)
@@ -120,9 +125,31 @@ def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection)
 
         others.append(Running("apple", lambda: probe_apple(host), (), 12.0))
     found = here.take(nvidia)
+    if is_wsl(host):
+        from gpucheck.probes.wsl import probe_wsl
+
+        here.take(Running("wsl", lambda: probe_wsl(host, found.gpus), (), 3.0))
+    found = replace(found, gpus=_beyond_nvml(host, found.gpus, here))
     readings = [*found.gpus, *(reading for running in others for reading in here.take(running))]
     readings.sort(key=_place_on_bus)
     return readings, replace(drivers, nvidia=_with_cuda(found.driver, here.issues))
+
+
+def _beyond_nvml(host: Host, gpus: tuple[GpuReading, ...], here: _Inspection) -> tuple[GpuReading, ...]:
+    """NVML's GPUs with what the device tree of a Jetson and the adapters of Windows add to them."""
+    if may_be_arm(host):
+        from gpucheck.probes.tegra import probe_tegra, with_tegra
+
+        tegra = here.take(Running("tegra", lambda: probe_tegra(host), None, 3.0))
+        gpus = with_tegra(gpus, tegra) if tegra is not None else gpus
+    if is_windows(host):
+        from gpucheck.probes.windows_gpus import Adapter, note_wddm, probe_adapters, with_adapters
+
+        nothing: tuple[Adapter, ...] = ()
+        adapters = here.take(Running("adapters", lambda: probe_adapters(host), nothing, 32.0))
+        note_wddm(host, gpus, here.issues)
+        gpus = tuple(with_adapters(gpus, adapters, here.memory_bytes(host), here.issues))
+    return gpus
 
 
 def _place_on_bus(reading: GpuReading) -> tuple[bool, tuple[int, ...], int]:

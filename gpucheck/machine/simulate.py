@@ -15,7 +15,7 @@ from gpucheck.probes.facts import Cpu, Memory, Platform
 
 MAX_GPUS = 64
 _COUNT = re.compile(r"\s*(\d{1,4})\s*[x×*]\s+(.+)|\s*(\d{1,4})[x×*](?=[A-Za-z])(.+)", re.DOTALL)
-_PLUS = re.compile(r"\s\+\s|\s\+$|^\+\s|\+(?=\d+\s*[x×*])")  # not the plus of "Ryzen AI Max+ 395"
+_PLUS = re.compile(r"\s\+\s|\s\+$|^\+\s|\+(?=\d+\s*[x×*])|\+(?=[A-Za-z])")  # not the plus of "Ryzen AI Max+ 395"
 _SUPERCHIP = re.compile(r"\bG[BH]\d")  # GB10, GH200, GB300
 _HOST_SHARE_BYTES = 2 << 30  # a freshly started system and this process
 
@@ -25,15 +25,15 @@ def simulate_machine(spec: str, ram_bytes: int | None = None, cpu_cores: int | N
 
     Raises:
         AmbiguousNameError, UnknownNameError: a part of `spec` does not name exactly one card.
-        UsageError: no card, more than 64 of them, or a size that makes no sense.
+        UsageError: no card, more than 64 of them, or sizes that make no sense.
     """
     choices = [choice for part in _PLUS.split(spec) for choice in _part(part)]
     if len(choices) > MAX_GPUS:
         raise UsageError(f"{len(choices)} GPUs: at most {MAX_GPUS} can be simulated")
     issues = Issues()
     gpus = tuple(simulated_gpu(choice, index, ram_bytes, issues) for index, choice in enumerate(choices))
-    shared = [gpu.memory.total_bytes for gpu in gpus if gpu.memory.kind == "shared"]
-    memory_bytes = ram_bytes if ram_bytes is not None else next((size for size in shared if size), None)
+    shared = sum(gpu.memory.total_bytes or 0 for gpu in gpus if gpu.memory.kind == "shared")
+    memory_bytes = ram_bytes if ram_bytes is not None else shared or None
     apple = all(gpu.vendor == "Apple" for gpu in gpus)
     if memory_bytes is None:
         issues.add("unknown", "simulation", "memory.total_bytes: give --ram to say how much the machine has")
@@ -89,8 +89,11 @@ def _put_size(figures: Figures, choice: Choice, index: int, ram_bytes: int | Non
     """Total and usable memory; the smallest of several sizes when the name names none."""
     card, size_index = choice.card, choice.size_index
     if card.shares_memory and card.segment != "datacenter" and ram_bytes is not None:
-        figures.put("memory.total_bytes", ram_bytes, "assumed")  # its memory is the machine's
-        figures.put("memory.usable_bytes", _shared_usable_bytes(card, ram_bytes), "assumed")
+        if size_index is not None and len(card.vram_gib) > 1 and card.total_bytes(size_index) != ram_bytes:
+            size = f"{card.vram_gib[size_index]:g} GB"
+            raise UsageError(f"{card.name} with {size}, whose memory is the machine's, and --ram say two sizes")
+        figures.put("memory.total_bytes", ram_bytes, "assumed")
+        _put_idle(figures, _shared_usable_bytes(card, ram_bytes))
         return
     if not card.vram_gib:
         issues.add("unknown", f"gpus[{index}]", f"the catalogue does not give memory.total_bytes of {card.name}")
@@ -106,7 +109,13 @@ def _put_size(figures: Figures, choice: Choice, index: int, ram_bytes: int | Non
         usable = _shared_usable_bytes(card, total)
     else:
         usable = idle_usable_bytes(total, card, nominal=size_index >= len(card.reported_mib))
-    figures.put("memory.usable_bytes", usable, "assumed")
+    _put_idle(figures, usable)
+
+
+def _put_idle(figures: Figures, usable_bytes: int) -> None:
+    """A simulated card idles: what can be used is what is free."""
+    figures.put("memory.free_bytes", usable_bytes, "assumed")
+    figures.put("memory.usable_bytes", usable_bytes, "assumed")
 
 
 def _shared_usable_bytes(card: Card, total_bytes: int) -> int:

@@ -13,7 +13,7 @@ from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.cpu_info import VENDORS, CpuInfo, ai_features, arch_of, arm_name, parse_cpuinfo
 from gpucheck.probes.cpu_topology import cache_bytes, numa_nodes, online_cpus, physical_cores
 from gpucheck.probes.facts import Cpu
-from gpucheck.probes.sysctl import darwin_features, sysctls
+from gpucheck.probes.sysctl import darwin_features, darwin_l2_bytes, sysctls
 
 CPUINFO = "/proc/cpuinfo"
 # What every processor has; some have no third cache level, and some kernels no NUMA.
@@ -39,7 +39,7 @@ def probe_cpu(host: Host) -> Found[Cpu]:
     issues = Issues()
     text = issues.value(CPUINFO, host.read(CPUINFO)) or ""
     info = parse_cpuinfo(text)
-    brand = _linux_brand(host, info) if text else _darwin_brand(host) or _py_cpuinfo_brand(host, issues)
+    brand = _linux_brand(host, info) if text else _darwin_brand(host) or _windows_brand(host, issues)
     online = online_cpus(host, issues) or list(info.numbers)
     logical = len(online) or info.processors or _count(host, issues, "cpu_count_logical")
     physical = len(info.cores) or physical_cores(host, issues, online)
@@ -125,8 +125,30 @@ def _darwin_brand(host: Host) -> _Brand | None:
         name,
         VENDORS.get(found.get("machdep.cpu.vendor", ""), name.split()[0].removesuffix("(R)")),
         darwin_features(found),
-        l2_cache_bytes=whole_number(found.get("hw.l2cachesize")),
+        l2_cache_bytes=darwin_l2_bytes(found),
         l3_cache_bytes=whole_number(found.get("hw.l3cachesize")),
+    )
+
+
+def _windows_brand(host: Host, issues: Issues) -> _Brand:
+    """Name and caches by CIM on Windows; the flags, and everything elsewhere, by py-cpuinfo."""
+    known = _py_cpuinfo_brand(host, issues)
+    from gpucheck.probes.systems import is_windows
+
+    if not is_windows(host):
+        return known
+    from gpucheck.probes.windows import cim, count, first, text
+
+    found = first(cim(host), "processor")
+    caches = (count(found, f"L{level}CacheSize") for level in (2, 3))
+    l2, l3 = (size << 10 if size is not None else None for size in caches)  # in KiB there
+    vendor = text(found, "Manufacturer")
+    return _Brand(
+        text(found, "Name") or known.name,
+        VENDORS.get(vendor or "", vendor) or known.vendor,
+        known.features,
+        l2_cache_bytes=l2 or known.l2_cache_bytes,
+        l3_cache_bytes=l3 or known.l3_cache_bytes,
     )
 
 

@@ -9,6 +9,7 @@ from gpucheck.host.host import Host
 from gpucheck.probes.cgroup import MemoryLimit, memory_limits
 from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.facts import Memory
+from gpucheck.probes.sysctl import darwin_memory
 
 MEMINFO = "/proc/meminfo"
 
@@ -23,6 +24,9 @@ def probe_memory(host: Host) -> Found[Memory]:
         asked = _counts(host, issues, "virtual_memory")
         total = asked.get("total") if total is None else total
         available = asked.get("available") if available is None else available
+    if total is None or available is None:
+        told = darwin_memory(host)
+        total, available = total if total is not None else told[0], available if available is not None else told[1]
     if swap_total is None:
         asked = _counts(host, issues, "swap_memory")
         swap_total, swap_free = asked.get("total"), asked.get("free")

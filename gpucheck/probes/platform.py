@@ -134,7 +134,9 @@ def _distribution(host: Host, issues: Issues, system: str | None, release: str |
         answer = issues.value("sw_vers", host.run("sw_vers", "-productVersion"))
         return f"macOS {answer.stdout.strip()}" if answer and answer.stdout.strip() else "macOS"
     if system == "windows":
-        return f"Windows {release}" if release else "Windows"
+        from gpucheck.probes.windows import edition
+
+        return edition(host) or (f"Windows {release}" if release else "Windows")
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         name = parse_os_release(issues.value(path, host.read(path)) or "")
         if name:
@@ -165,6 +167,10 @@ def _virtual_machine(host: Host, issues: Issues, system: str | None, wsl: bool, 
     if system == "darwin":
         answer = host.run("sysctl", "-n", "kern.hv_vmm_present").value
         return "virtual" if answer and answer.stdout.strip() == "1" else None
+    if system == "windows":
+        from gpucheck.probes.windows import maker_and_model
+
+        return machine_of_dmi(*maker_and_model(host), "")
     files = (f"{DMI}/{name}" for name in ("sys_vendor", "product_name", "bios_vendor"))
     vendor, product, bios = ((issues.value(path, host.read(path)) or "").strip() for path in files)
     if found := machine_of_dmi(vendor, product, bios):

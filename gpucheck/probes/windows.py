@@ -34,7 +34,7 @@ _REGISTRY = (
     "[Console]::OutputEncoding=[Text.Encoding]::UTF8;$ErrorActionPreference='SilentlyContinue';"
     "ConvertTo-Json -Compress -Depth 3 -InputObject @(Get-ChildItem '" + CLASS + "'|"
     "Where-Object {$_.PSChildName -match '^\\d{4}$'}|ForEach-Object {Get-ItemProperty $_.PSPath}|"
-    "Select-Object PSChildName,DriverDesc,MatchingDeviceId,HardwareInformation.qwMemorySize)"
+    "Select-Object PSChildName,DriverDesc,MatchingDeviceId,'HardwareInformation.qwMemorySize')"
 )
 POWERSHELL = ("powershell", "-NoProfile", "-NonInteractive", "-Command")
 CIM = (*POWERSHELL, _CIM)

@@ -18,6 +18,7 @@ from gpucheck.probes.windows import REGISTRY, ask_json, cim, count, objects, pci
 VENDORS: dict[str, Vendor] = {"10de": "NVIDIA", "1002": "AMD", "8086": "Intel"}
 SIZE = "HardwareInformation.qwMemorySize"
 SOURCE = "registry qwMemorySize"
+WDDM = 0  # nvmlDriverModel_t
 # Graphics of AMD's processors: "AMD Radeon(TM) Graphics", "AMD Radeon(TM) 780M Graphics", "… 8060S Graphics"
 _AMD_INTEGRATED = re.compile(r"radeon(?:\(tm\))?(?: rx)? (?:vega \d+ )?(?:\d{3}m\b|8\d{3}s\b|graphics)", re.IGNORECASE)
 
@@ -84,15 +85,25 @@ def with_adapters(
     """The readings of NVML, and one for each adapter that it does not name."""
     named = [reading.pci_device_id for reading in readings if reading.vendor == "NVIDIA"]
     found = list(readings)
-    if named:
-        # Windows pages the memory of programs out for one another, and hides who uses how much.
-        issues.add("wddm", "NVML", "under WDDM a card's free memory is no promise, and programs' shares are not told")
     for adapter in adapters:
         if adapter.vendor == "NVIDIA" and adapter.device_id in named:
             named.remove(adapter.device_id)
             continue
         found.append(_reading(adapter, host_bytes, issues))
     return found
+
+
+def note_wddm(host: Host, readings: Sequence[GpuReading], issues: Issues) -> None:
+    """Say which cards run under WDDM, as all GeForce cards do; TCC and MCDM are for computing alone."""
+    for reading in readings:
+        model = host.nvml(f"gpu{reading.driver_index}", "CurrentDriverModel")
+        if reading.driver_index is not None and model.value == WDDM:
+            issues.add(
+                "wddm",
+                f"nvml gpu{reading.driver_index}",
+                "under WDDM Windows moves programs' memory out of the card for others: what is free is no promise,"
+                " and who uses how much is not told",
+            )
 
 
 def is_integrated(adapter: Adapter) -> bool:

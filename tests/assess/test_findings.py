@@ -175,7 +175,7 @@ class TestDrivers:
 
     def test_a_card_without_a_name(self):
         """A card that nothing names is called by its maker."""
-        assert only(card(0, state="no_driver", name=None)).title.startswith("a NVIDIA GPU is there")
+        assert only(card(0, state="no_driver", name=None)).title.startswith("An NVIDIA GPU is there")
 
     def test_versions_that_differ(self):
         """A library newer than the loaded module needs a restart."""
