@@ -195,18 +195,36 @@ def test_order_of_devices(name: str) -> None:
 def test_figures_have_a_source(name: str) -> None:
     """Every known figure of a device says where it comes from, and nothing unknown claims a source."""
     for gpu in document(name)["machine"]["gpus"]:
-        figures = {path: gpu[path] for path in FIGURES}
-        for part in ("memory", "flops", "pcie"):
-            figures.update({f"{part}.{key}": value for key, value in gpu[part].items()})
-        known = {path for path, value in figures.items() if value is not None}
-        assert known == set(gpu["sources"]) - {"release_year"}, gpu["index"]
-        assert set(gpu["sources"].values()) <= BASES
+        _check_sources(gpu)
 
 
 @every_fixture
 def test_unknown_figures_have_an_issue(name: str) -> None:
     """A figure that the report shows and does not have is named in an issue of that very device."""
-    found = document(name)["machine"]
+    _check_issues(document(name)["machine"])
+
+
+def test_every_card_of_the_catalogue_can_be_simulated() -> None:
+    """The same holds for each card of the catalogue, simulated by its name: category, sources, and issues for the rest."""
+    for card in all_cards():
+        found = gpucheck.simulate(card.name, ram="64GiB", cpu_cores=8)
+        data = json.loads(msgspec.json.encode(found))
+        assert [gpu["catalogue_id"] for gpu in data["gpus"]] == [card.id]
+        assert data["category"]["reasons"], card.name
+        _check_sources(data["gpus"][0])
+        _check_issues(data)
+
+
+def _check_sources(gpu: dict[str, Any]) -> None:
+    figures = {path: gpu[path] for path in FIGURES}
+    for part in ("memory", "flops", "pcie"):
+        figures.update({f"{part}.{key}": value for key, value in gpu[part].items()})
+    known = {path for path, value in figures.items() if value is not None}
+    assert known == set(gpu["sources"]) - {"release_year"}, gpu["name"]
+    assert set(gpu["sources"].values()) <= BASES
+
+
+def _check_issues(found: dict[str, Any]) -> None:
     for gpu in found["gpus"]:
         said = " ".join(issue["detail"] for issue in found["issues"] if issue["source"] == f"gpus[{gpu['index']}]")
         for path in SHOWN:

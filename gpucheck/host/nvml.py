@@ -91,8 +91,7 @@ class Nvml:
         import os
 
         places = [
-            os.path.join(os.environ.get(variable, default), *path)
-            for variable, default, path in WINDOWS_LIBRARIES
+            os.path.join(os.environ.get(variable, default), *path) for variable, default, path in WINDOWS_LIBRARIES
         ]
         if not any(os.path.exists(place) for place in places):
             return failed(LIBRARY_MISSING, f"{' and '.join(places)}: no such file")

@@ -23,6 +23,13 @@ SYSTEM: dict[str, System] = {
 MAX_LINKS = 18
 
 
+def _fabric(nv: Any, h: Any) -> Any:
+    """State and status of the NVSwitch fabric; the cluster's UUID stays out of recordings."""
+    info = nv.c_nvmlGpuFabricInfoV_t()
+    nv.nvmlDeviceGetGpuFabricInfoV(h, nv.byref(info))
+    return {"state": info.state, "status": info.status}
+
+
 def _link_state(link: int) -> Device:
     return lambda nv, h: nv.nvmlDeviceGetNvLinkState(h, link)
 
@@ -66,6 +73,9 @@ DEVICE: dict[str, Device] = {
         for ask in (nv.nvmlDeviceGetComputeRunningProcesses, nv.nvmlDeviceGetGraphicsRunningProcesses)
         for process in ask(h)
     ],
+    "GpuFabricInfoV": _fabric,
+    "RemappedRows": lambda nv, h: nv.nvmlDeviceGetRemappedRows(h),
+    "RetiredPagesPendingStatus": lambda nv, h: nv.nvmlDeviceGetRetiredPagesPendingStatus(h),
     # Of a MIG device handle:
     "Attributes_v2": lambda nv, h: nv.nvmlDeviceGetAttributes_v2(h),
     "GpuInstanceId": lambda nv, h: nv.nvmlDeviceGetGpuInstanceId(h),

@@ -46,6 +46,7 @@ _NOT_NAMES = frozenset({
     "bus", "class", "cgroup", "cpu", "devices", "driver", "memory", "module", "node", "pci", "system",
     "huggingface",
 })  # fmt: skip
+_KERNEL_LOGS = ('["dmesg"', '["journalctl"')
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 # Windows' class of display adapters, the same on every machine: a replay asks for it by this name.
 _NOT_UUIDS = frozenset({"4d36e968-e325-11ce-bfc1-08002be10318"})
@@ -68,6 +69,8 @@ class Redactor:
             answer = replace(answer, value=[name for name in answer.value if _is_framework(name)])
         if section == "command" and key.startswith('["system_profiler"'):
             answer = _without_screens(answer)
+        if section == "command" and key.startswith(_KERNEL_LOGS) and isinstance(answer.value, dict):
+            answer = replace(answer, value={**answer.value, "stdout": _driver_lines(answer.value.get("stdout"))})
         value, detail = self._value(section, answer.value), self._key_text(section, answer.detail)
         return self._key_text(section, key), replace(answer, value=value, detail=detail)
 
@@ -156,6 +159,12 @@ def names_here() -> tuple[str, str]:
     except (OSError, KeyError, ImportError):  # no such variable and no such uid, in a container
         user = ""
     return user, platform.node()
+
+
+def _driver_lines(log: object) -> str:
+    """The lines of a kernel log that GPU drivers wrote; disks, networks and programs of others are in the rest."""
+    lines = str(log).splitlines(keepends=True)
+    return "".join(line for line in lines if any(word in line for word in ("NVRM", "nvidia", "amdgpu")))
 
 
 def _is_framework(folder: object) -> bool:

@@ -113,7 +113,7 @@ def put_shared_memory(figures: Figures, reading: GpuReading, host_memory: Memory
     figures.put("memory.rocm_bytes", reading.memory_rocm_bytes, "reported")
     figures.put("memory.total_bytes", total, "derived")
     rocm = reading.memory_rocm_bytes
-    if rocm is not None and abs(rocm / total - 1) > _DIFFERENCE:
+    if rocm is not None and rocm < (1 - _DIFFERENCE) * max(carved, lent):
         detail = (
             f"{carved / 2**30:.1f} GiB carved out and {lent / 2**30:.1f} GiB lent by the kernel; ROCm counts"
             f" {rocm / 2**30:.1f} GiB. ttm.pages_limit and the firmware's carve-out change them"

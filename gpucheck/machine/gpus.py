@@ -14,8 +14,8 @@ from gpucheck.catalog.find import Choice, identify
 from gpucheck.catalog.segment import segment_of
 from gpucheck.machine import amd
 from gpucheck.machine.binned import binned_choice
-from gpucheck.machine.types import Flops, Gpu, GpuMemory, Kind, Mig, NvLink, Pcie
-from gpucheck.machine.unified import is_shared_part, shared_memory
+from gpucheck.machine.types import Flops, Gpu, GpuMemory, Health, Kind, Mig, NvLink, Pcie
+from gpucheck.machine.unified import SharedMemory, is_shared_part, shared_memory
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import Basis, GpuReading, Memory
 
@@ -63,7 +63,10 @@ def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issu
         amd.put_shared_memory(figures, reading, host_memory, index, issues)
     elif reading.vendor == "AMD":
         amd.put_bandwidth(figures, reading, card, index, issues)
-    _put_memory(figures, reading, choice, kind, host_memory, index, issues)
+    if kind in {"integrated", "unified"}:
+        _put_pool(figures, shared_memory(reading, host_memory, index, issues))
+    else:
+        _put_memory(figures, reading, choice)
     _put_bandwidth(figures, reading, card, index, issues)
     if card is not None:
         put_card(figures, card)
@@ -177,18 +180,16 @@ def _put_reported(figures: Figures, reading: GpuReading) -> None:
         figures.put(path, value, "reported")
 
 
-def _put_memory(
-    figures: Figures, reading: GpuReading, choice: Choice | None, kind: Kind, host_memory: Memory, index: int,
-    issues: Issues,
-) -> None:  # fmt: skip
-    """Total, free and usable bytes, and whose memory it is."""
-    shared = kind in {"integrated", "unified"}
-    figures.put("memory.kind", "shared" if shared else "dedicated", "derived")
-    if shared:
-        pool = shared_memory(reading, host_memory, index, issues)
-        for name, share in (("total", pool.total), ("free", pool.free), ("usable", pool.usable)):
-            figures.put(f"memory.{name}_bytes", share.value, share.basis)
-        return
+def _put_pool(figures: Figures, pool: SharedMemory) -> None:
+    """The memory that the GPU shares with the processor."""
+    figures.put("memory.kind", "shared", "derived")
+    for name, share in (("total", pool.total), ("free", pool.free), ("usable", pool.usable)):
+        figures.put(f"memory.{name}_bytes", share.value, share.basis)
+
+
+def _put_memory(figures: Figures, reading: GpuReading, choice: Choice | None) -> None:
+    """Total, free and usable bytes of a card's own memory."""
+    figures.put("memory.kind", "dedicated", "derived")
     figures.put("memory.total_bytes", reading.memory_total_bytes, "reported")
     figures.put("memory.free_bytes", reading.memory_free_bytes, "reported")
     figures.put("memory.usable_bytes", reading.memory_free_bytes, "reported")
@@ -294,6 +295,14 @@ def _state_facts(reading: GpuReading) -> dict[str, Any]:
     """What describes this board now, rather than its kind."""
     return {
         "nvlink": NvLink(active_links=reading.nvlinks_active, generation=reading.nvlink_version),
+        "health": Health(
+            fabric_state=reading.fabric_state,
+            remap_pending=reading.remap_pending,
+            remap_failed=reading.remap_failed,
+            retired_pages_pending=reading.retired_pages_pending,
+            xids=reading.xids,
+        ),
+        "numa_node": reading.numa_node,
         "ecc_enabled": reading.ecc_enabled,
         "compute_mode": reading.compute_mode,
         "persistence": reading.persistence,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gpucheck.host.host import Host
 from gpucheck.machine.running import Running
 from gpucheck.machine.types import DisplayAdapter, Drivers, Gpu, Machine
-from gpucheck.probes.collect import Issues
+from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.cpu import probe_cpu
 from gpucheck.probes.facts import (
     Cpu,
@@ -125,14 +125,19 @@ def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection)
 
         others.append(Running("apple", lambda: probe_apple(host), (), 12.0))
     found = here.take(nvidia)
-    if is_wsl(host):
-        from gpucheck.probes.wsl import probe_wsl
-
-        here.take(Running("wsl", lambda: probe_wsl(host, found.gpus), (), 3.0))
+    here.take(Running("wsl", lambda: _probe_wsl(host, found.gpus), None, 3.0))
     found = replace(found, gpus=_beyond_nvml(host, found.gpus, here))
     readings = [*found.gpus, *(reading for running in others for reading in here.take(running))]
     readings.sort(key=_place_on_bus)
     return readings, replace(drivers, nvidia=_with_cuda(found.driver, here.issues))
+
+
+def _probe_wsl(host: Host, gpus: tuple[GpuReading, ...]) -> Found[None]:
+    if not is_wsl(host):
+        return Found(None)
+    from gpucheck.probes.wsl import probe_wsl
+
+    return probe_wsl(host, gpus)
 
 
 def _beyond_nvml(host: Host, gpus: tuple[GpuReading, ...], here: _Inspection) -> tuple[GpuReading, ...]:
@@ -143,12 +148,12 @@ def _beyond_nvml(host: Host, gpus: tuple[GpuReading, ...], here: _Inspection) ->
         tegra = here.take(Running("tegra", lambda: probe_tegra(host), None, 3.0))
         gpus = with_tegra(gpus, tegra) if tegra is not None else gpus
     if is_windows(host):
-        from gpucheck.probes.windows_gpus import Adapter, note_wddm, probe_adapters, with_adapters
+        from gpucheck.probes.windows_gpus import Adapter, memory_bytes, note_wddm, probe_adapters, with_adapters
 
         nothing: tuple[Adapter, ...] = ()
         adapters = here.take(Running("adapters", lambda: probe_adapters(host), nothing, 32.0))
         note_wddm(host, gpus, here.issues)
-        gpus = tuple(with_adapters(gpus, adapters, here.memory_bytes(host), here.issues))
+        gpus = tuple(with_adapters(gpus, adapters, memory_bytes(host), here.issues))
     return gpus
 
 

@@ -108,6 +108,16 @@ class Xgmi(Struct, frozen=True):
     peers: tuple[int, ...] = ()
 
 
+class Health(Struct, frozen=True):
+    """What the driver tracks of a board's health; None where the board does not track it."""
+
+    fabric_state: str | None = None  # of NVSwitch: completed, in_progress, not_started
+    remap_pending: bool | None = None  # failed memory rows wait for a reset to be replaced
+    remap_failed: bool | None = None  # a failed row could not be replaced
+    retired_pages_pending: bool | None = None
+    xids: tuple[int, ...] = ()  # error codes in the kernel log; looked for when the GPU is not well
+
+
 class NvLink(Struct, frozen=True):
     """NVLink of a card: links that are up, their generation, and which `gpus[].index` they reach."""
 
@@ -146,6 +156,8 @@ class Gpu(Struct, frozen=True):
     pcie: Pcie = Pcie()
     mig: Mig = Mig()
     nvlink: NvLink = NvLink()
+    health: Health = Health()
+    numa_node: int | None = None
     partition: Partition = Partition()
     xgmi: Xgmi = Xgmi()
     p2p_peers: tuple[int, ...] = ()

@@ -61,7 +61,8 @@ def shared_memory(reading: GpuReading, host: Memory, index: int, issues: Issues)
     """The pool behind a GPU without memory of its own; `index` names it in issues."""
     total = _total(reading, host, index, issues)
     free = _least(_free(reading, host), total)
-    return SharedMemory(total, free, _usable(reading, host, total, free, index, issues))
+    metal = _working_set(reading, total, index, issues)
+    return SharedMemory(total, free, _usable(reading, host, (total, free), metal))
 
 
 def _free(reading: GpuReading, host: Memory) -> Share:
@@ -98,22 +99,29 @@ def _total(reading: GpuReading, host: Memory, index: int, issues: Issues) -> Sha
     return Share(told, "reported")
 
 
-def _usable(reading: GpuReading, host: Memory, total: Share, free: Share, index: int, issues: Issues) -> Share:
+def _usable(reading: GpuReading, host: Memory, pool: tuple[Share, Share], metal: Share) -> Share:
     """The least of what the process may take from the host, what is free, and the GPU's own limit."""
-    if reading.state != "ok":
+    if reading.state != "ok" or (host.usable_bytes is None and metal.value is None):
         return Share(None, "derived")
-    bounds = [Share(host.usable_bytes, "derived"), Share(reading.memory_limit_bytes, "reported"), total]
+    total, free = pool
+    bounds = [Share(host.usable_bytes, "derived"), metal, Share(reading.memory_limit_bytes, "reported"), total]
     if reading.vendor == "AMD":
         bounds.append(free)
-    if reading.vendor == "Apple" and reading.memory_limit_bytes is None and total.value is not None:
-        bounds.append(Share(working_set_bytes(total.value), "assumed"))
-        issues.add(
-            "assumed",
-            f"gpus[{index}].memory.usable_bytes",
-            f"Metal's working set is taken as {working_set_bytes(total.value) / total.value:.0%} of memory, as"
-            " measured on other Macs; torch.mps.recommended_max_memory() tells this one's",
-        )
-    elif host.usable_bytes is None:
-        return Share(None, "derived")
     known = [bound for bound in bounds if bound.value is not None]
-    return min(known, key=lambda bound: bound.value or 0, default=Share(None, "derived"))
+    return min(known, key=lambda bound: bound.value or 0)
+
+
+def _working_set(reading: GpuReading, total: Share, index: int, issues: Issues) -> Share:
+    """Metal's limit: as somebody has set it, else assumed; unknown of GPUs that are not Apple's."""
+    if reading.vendor != "Apple":
+        return Share(None, "assumed")
+    if reading.memory_limit_bytes is not None or total.value is None:
+        return Share(reading.memory_limit_bytes, "reported")
+    limit = working_set_bytes(total.value)
+    issues.add(
+        "assumed",
+        f"gpus[{index}].memory.usable_bytes",
+        f"Metal's working set is taken as {limit / total.value:.0%} of memory, as measured on other Macs;"
+        " torch.mps.recommended_max_memory() tells this one's",
+    )
+    return Share(limit, "assumed")

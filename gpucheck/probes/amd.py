@@ -109,7 +109,7 @@ class _Cards:
             )
         if nodes:
             reading = self._with_nodes(reading, address)
-        elif state == "ok" and self.host.listdir(NODES).value is not None:
+        elif state == "ok" and self.host.listdir(NODES).error in {None, NOT_FOUND}:
             self.issues.add("not_in_kfd", address, f"{DRIVER} drives it, KFD does not list it: ROCm cannot use it")
         total, used = reading.memory_total_bytes, reading.memory_used_bytes
         if total is not None and used is not None:

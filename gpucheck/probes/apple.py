@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from msgspec import Struct
+
 from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
@@ -23,6 +25,14 @@ _MAKERS: tuple[tuple[str, Vendor], ...] = (
 )  # fmt: skip
 
 
+class _Mac(Struct, frozen=True):
+    """What all GPUs of one Mac have in common; `limit` with the name that it is set by."""
+
+    memory_bytes: int | None
+    limit: tuple[int, str] | None
+    virtual: bool
+
+
 def probe_apple(host: Host) -> Found[tuple[GpuReading, ...]]:
     """The GPUs that macOS lists: Apple's own, and in an Intel Mac other makers'; nothing on other systems."""
     if not is_darwin(host):
@@ -35,16 +45,16 @@ def probe_apple(host: Host) -> Found[tuple[GpuReading, ...]]:
         name = PARAVIRTUAL if virtual else chip_name
         displays = [{"sppci_model": name}]
     memory = whole_number(facts.get("hw.memsize"))
-    limit = wired_limit_bytes(host, memory)
-    readings = []
+    mac = _Mac(memory, wired_limit_bytes(host, memory), virtual)
+    readings: list[GpuReading] = []
     for entry in displays:
-        name, vendor = _name(entry), _vendor(entry)
-        if vendor == "Apple" and name is not None:
-            readings.append(_apple(entry, name, len(readings), memory, limit, virtual=virtual))
+        model, vendor = _name(entry), _vendor(entry)
+        if vendor == "Apple" and model is not None:
+            readings.append(_apple(entry, model, mac, len(readings)))
         elif vendor is not None:
-            readings.append(_other(entry, name, vendor, len(readings)))
+            readings.append(_other(entry, model, vendor, len(readings)))
         else:
-            issues.add(NOT_FOUND, " ".join(PROFILER), f"no maker is known of {name or 'an entry without a name'}")
+            issues.add(NOT_FOUND, " ".join(PROFILER), f"no maker is known of {model or 'an entry without a name'}")
     return Found(tuple(readings), issues.all())
 
 
@@ -105,13 +115,11 @@ def _vendor(entry: dict[str, Any]) -> Vendor | None:
     return None
 
 
-def _apple(
-    entry: dict[str, Any], name: str, index: int, memory: int | None, limit: tuple[int, str] | None, *, virtual: bool
-) -> GpuReading:  # fmt: skip
-    virtual = virtual or name == PARAVIRTUAL
-    sources = {"memory_total_bytes": "sysctl hw.memsize"} if memory is not None else {}
-    if limit is not None:
-        sources["memory_limit_bytes"] = limit[1]
+def _apple(entry: dict[str, Any], name: str, mac: _Mac, index: int) -> GpuReading:
+    virtual = mac.virtual or name == PARAVIRTUAL
+    sources = {"memory_total_bytes": "sysctl hw.memsize"} if mac.memory_bytes is not None else {}
+    if mac.limit is not None:
+        sources["memory_limit_bytes"] = mac.limit[1]
     return GpuReading(
         vendor="Apple",
         state="unreachable" if virtual else "ok",
@@ -119,8 +127,8 @@ def _apple(
         name=name,
         integrated=True,
         virtualization="paravirtual" if virtual else None,
-        memory_total_bytes=memory,
-        memory_limit_bytes=limit[0] if limit is not None else None,
+        memory_total_bytes=mac.memory_bytes,
+        memory_limit_bytes=mac.limit[0] if mac.limit is not None else None,
         multiprocessors=whole_number(entry.get("sppci_cores")),  # a text: "40"
         detail=VIRTUAL_DETAIL if virtual else None,
         sources=sources,

@@ -181,6 +181,12 @@ class GpuReading(Struct, frozen=True):
     compute_partition: str | None = None  # SPX, DPX, TPX, QPX, CPX
     memory_partition: str | None = None  # NPS1, NPS2, NPS4, NPS8
     partitions: int | None = None  # devices that ROCm makes of the card
+    numa_node: int | None = None
+    fabric_state: str | None = None  # of NVSwitch: completed, in_progress, not_started; None without a fabric
+    remap_pending: bool | None = None  # rows of memory wait for a reset to be replaced
+    remap_failed: bool | None = None  # no spare row was left
+    retired_pages_pending: bool | None = None
+    xids: tuple[int, ...] = ()  # error codes in the kernel log, looked for only when the GPU is not well
     detail: str | None = None  # what the driver said when the state is not ok
     sources: Mapping[str, str] = {}
 

@@ -96,7 +96,8 @@ def darwin_l2_bytes(found: dict[str, str]) -> int | None:
     total = 0
     for level in range(min(whole_number(found.get("hw.nperflevels")) or 0, 4)):
         size, cores, sharing = (
-            whole_number(found.get(f"hw.perflevel{level}.{what}")) for what in ("l2cachesize", "physicalcpu", "cpusperl2")
+            whole_number(found.get(f"hw.perflevel{level}.{what}"))
+            for what in ("l2cachesize", "physicalcpu", "cpusperl2")
         )
         if not size or not cores or not sharing:
             return whole_number(found.get("hw.l2cachesize"))

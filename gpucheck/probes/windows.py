@@ -104,7 +104,7 @@ def maker_and_model(host: Host) -> tuple[str, str]:
 
 
 def pci_ids(device: str) -> tuple[str, str, str | None] | None:
-    """Vendor, device and subsystem in "PCI\\VEN_10DE&DEV_2684&SUBSYS_889D1043&REV_A1", in sysfs's form."""
+    r"""Vendor, device and subsystem in "PCI\VEN_10DE&DEV_2684&SUBSYS_889D1043&REV_A1", in sysfs's form."""
     found = re.match(r"pci\\ven_([0-9a-f]{4})&dev_([0-9a-f]{4})(?:&subsys_([0-9a-f]{4})([0-9a-f]{4}))?", device.lower())
     if found is None:
         return None

@@ -68,7 +68,7 @@ def registry_bytes(
     `AdapterRAM` is not even asked for: it has 32 bits and says 4293918720 of everything larger (llmfit #830,
     mesh-llm #1836). Keys of cards long gone stay in the registry.
     """
-    sizes = set()
+    sizes: set[int] = set()
     for entry in registry:
         ids = pci_ids(text(entry, "MatchingDeviceId") or "")
         if ids is not None and ids[:2] == (vendor_id, device_id) and text(entry, "DriverDesc") == name:
@@ -77,6 +77,12 @@ def registry_bytes(
     if len(sizes) > 1:
         issues.add("ambiguous", SOURCE, f"{name} has several sizes: {sorted(sizes)}")
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def memory_bytes(host: Host) -> int | None:
+    """The machine's memory, to tell what is set aside for graphics apart from what a card has."""
+    found = host.psutil("virtual_memory").value
+    return count(found, "total") if isinstance(found, dict) else None
 
 
 def with_adapters(
@@ -147,6 +153,6 @@ def _state(adapter: Adapter) -> tuple[State, str | None]:
 
 def _size(value: object) -> int | None:
     """A REG_QWORD as a number; some drivers write REG_BINARY, which comes as a list of bytes, lowest first."""
-    if isinstance(value, list) and len(value) in {4, 8} and all(type(byte) is int and 0 <= byte < 256 for byte in value):
+    if isinstance(value, list) and len(value) in {4, 8} and all(type(b) is int and 0 <= b < 256 for b in value):
         value = int.from_bytes(bytes(value), "little")
     return value if type(value) is int and 0 < value < 1 << 50 else None

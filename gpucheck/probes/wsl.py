@@ -16,18 +16,18 @@ NVML = "libnvidia-ml.so.1"
 NOT_LOADED = "nvml_driver_not_loaded"
 
 
-def probe_wsl(host: Host, gpus: Sequence[GpuReading]) -> Found[tuple[str, ...]]:
-    """The makers of Windows' drivers here; issues where their GPUs cannot be named or used from inside."""
+def probe_wsl(host: Host, gpus: Sequence[GpuReading]) -> Found[None]:
+    """No facts, only issues: where Windows' GPUs cannot be named or used from inside."""
     issues = Issues()
     answer = host.may("rw", DEVICE)
-    makers = makers_of(issues.value(DRIVERS, host.listdir(DRIVERS)) or ())
+    folders = issues.value(DRIVERS, host.listdir(DRIVERS))
     if answer.error == NOT_FOUND:
         issues.add("wsl_no_gpu", DEVICE, "WSL has no GPU device: Windows needs WSL 2 and a driver that supports it")
-        return Found((), issues.all())
+        return Found(None, issues.all())
     if issues.value(DEVICE, answer) is False:
         issues.add("no_permission", DEVICE, "it cannot be opened for reading and writing")
     nvml = host.nvml("system", "DeviceCount")
-    names = issues.value(LIBRARIES, host.listdir(LIBRARIES)) or ()
+    names = issues.value(LIBRARIES, host.listdir(LIBRARIES)) or []
     if not gpus and nvml.error == NOT_LOADED and NVML in names:
         # A package such as libnvidia-compute-550 has put a library first that looks for a Linux kernel module.
         issues.add(
@@ -36,19 +36,19 @@ def probe_wsl(host: Host, gpus: Sequence[GpuReading]) -> Found[tuple[str, ...]]:
             f"a {NVML} of the distribution hides WSL's own ({nvml.detail or 'Driver Not Loaded'}; WSL #11888,"
             f" ollama #13604): remove its libnvidia-* packages, or put {LIBRARIES} first in LD_LIBRARY_PATH",
         )
-    others = [maker for maker in makers if maker != "NVIDIA"]
+    others = [maker for maker in makers_of(folders or []) if maker != "NVIDIA"]
     if others:
         issues.add(
             "wsl_unnamed_gpu",
             DRIVERS,
             f"Windows has a driver of {' and '.join(others)} here; which GPU it is, WSL does not tell",
         )
-    return Found(makers, issues.all())
+    return Found(None, issues.all())
 
 
-def makers_of(folders: Sequence[str]) -> tuple[str, ...]:
-    """Makers by the names of driver packages: nv_dispi.inf_amd64_…, iigd_dch.inf_amd64_…, u0388358.inf_amd64_…"""
-    found = {}
+def makers_of(folders: list[str]) -> tuple[str, ...]:
+    """Makers by driver packages: nv_dispi.inf_amd64_…, iigd_dch.inf_amd64_… (Intel), u0388358.inf_amd64_… (AMD)."""
+    found: dict[str, None] = {}
     for folder in folders:
         name = folder.lower()
         if name.startswith("nv"):

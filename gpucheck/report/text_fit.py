@@ -60,7 +60,7 @@ def show_answer(page: Page, answer: FitAnswer) -> None:
     page.row("made of", ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items()), _PART_AT, 4)
     available = "unknown" if memory.available_bytes is None else format_bytes(memory.available_bytes)
     page.row("available", available, _PART_AT, 4)
-    for reason in answer.reasons:
+    for reason in answer.reasons[1:]:  # the first is the need, which stands above
         page.row("because", reason, _PART_AT, 4)
     page.row("assuming", "; ".join(answer.assumptions), _PART_AT, 4, "dim")
 

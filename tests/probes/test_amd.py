@@ -55,7 +55,7 @@ def test_memory_that_nobody_tells():
     """Neither source: None with an issue."""
     found = probe_amd(fake_host(), (MI210,))
     assert found.facts[0].memory_total_bytes is None
-    assert [issue.code for issue in found.issues] == ["not_found"]
+    assert [issue.code for issue in found.issues] == ["not_in_kfd", "not_found"]
 
 
 def test_partitions_are_one_card():

@@ -50,7 +50,9 @@ class Asker:
             answer = self.host.nvml(device or self.name, field)
         if answer.error in GONE:
             self.state, self.detail = "lost", f"NVML: {answer.detail or answer.error} (asked for {field})"
-            self.issues.add(answer.error or "", SOURCE, f"{self.asking}: {answer.detail}; its further fields are unknown")
+            self.issues.add(
+                answer.error or "", SOURCE, f"{self.asking}: {answer.detail}; its further fields are unknown"
+            )
             raise EndedError
         if answer.error == TIMEOUT:
             self.hangs(answer.detail)

@@ -47,6 +47,10 @@ def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
         module_version=kernel.version,
     )
     gpus = tuple(join_bus(host, readings, cards, talk))
+    if any(gpu.state not in {"ok", "no_driver", "wrong_driver", "driver_mismatch"} for gpu in gpus):
+        from gpucheck.probes.nvidia.xid import with_kernel_log
+
+        gpus = with_kernel_log(host, gpus, issues)
     _note_start(nvml, issues, evidence=bool(gpus) or kernel.version is not None)
     return Found(Nvidia(driver=_driver(nvml, smi, kernel, issues), gpus=gpus), issues.all())
 

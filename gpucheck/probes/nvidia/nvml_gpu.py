@@ -72,6 +72,7 @@ def read_gpu(gpu: Asker) -> None:
         _modes(gpu)
         _processes(gpu)
         _throttling(gpu)
+        _health(gpu)
         _links(gpu)
     except EndedError:
         return
@@ -160,6 +161,22 @@ def _throttling(gpu: Asker) -> None:
         gpu.failed(question, error, detail, needed=False)
     if _is_size(mask):
         gpu.keep("throttle_reasons", words.throttle_reasons(mask))
+
+
+def _health(gpu: Asker) -> None:
+    """Memory that waits for repair, and the NVSwitch fabric, without which CUDA fails with error 802.
+
+    The fabric may be unready while NVML is fine otherwise (pytorch #35710, huggingface_hub #4128).
+    """
+    rows = gpu.ask("RemappedRows", list)
+    if rows is not None and len(rows) == 4:  # correctable, uncorrectable, pending, failure
+        gpu.keep("remap_pending", bool(rows[2]))
+        gpu.keep("remap_failed", bool(rows[3]))
+    pending = gpu.ask("RetiredPagesPendingStatus", int)
+    gpu.keep("retired_pages_pending", None if pending is None else bool(pending))
+    fabric = gpu.ask("GpuFabricInfoV", dict)
+    if fabric is not None and fabric.get("status") == 0 or fabric and fabric.get("state") in {1, 2}:
+        gpu.keep("fabric_state", words.FABRIC_STATES.get(fabric.get("state")))
 
 
 def _links(gpu: Asker) -> None:

@@ -26,6 +26,8 @@ VIRTUALIZATION: Mapping[int, str] = {1: "passthrough", 2: "vgpu", 3: "host_vgpu"
 # nvmlNvlinkVersion_t numbers 2.2 and 3.1 apart: 4.0, of Hopper, is 6.
 NVLINK_VERSIONS: Mapping[int, int] = {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 5, 8: 6}
 
+FABRIC_STATES: Mapping[int, str] = {1: "not_started", 2: "in_progress", 3: "completed"}  # 0: there is no fabric
+
 # Bits 0x1 (idle) and 0x2 (applications clocks setting) slow nothing that the user did not ask for.
 THROTTLE_REASONS: Mapping[int, str] = {
     0x4: "sw_power_cap",

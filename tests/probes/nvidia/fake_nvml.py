@@ -67,6 +67,9 @@ def a100(index: int = 0, mig: tuple[Facts | None, ...] | None = None, **changes:
         "MigMode": (0 if mig is None else 1,) * 2,
         "NvLinkState": lambda _handle, link, _out: (1,) if link < 12 else pynvml.NVML_ERROR_INVALID_ARGUMENT,
         "NvLinkVersion": (4,),
+        "RemappedRows": (2, 1, 1, 0),
+        "RetiredPagesPendingStatus": (0,),
+        "GpuFabricInfoV": {"state": 3, "status": 0},
         "P2PStatus": (0,),
     }
     if mig is not None:

@@ -49,6 +49,9 @@ AFFECTED = {
     "ComputeRunningProcesses_v3": {"processes", "processes_memory_bytes"},
     "GraphicsRunningProcesses_v3": {"processes", "processes_memory_bytes"},
     "CurrentClocksEventReasons": {"throttle_reasons"},
+    "RemappedRows": {"remap_pending", "remap_failed"},
+    "RetiredPagesPendingStatus": {"retired_pages_pending"},
+    "GpuFabricInfoV": {"fabric_state"},
     "NvLinkState": {"nvlinks_active", "nvlink_version"},
     "NvLinkVersion": {"nvlink_version"},
 }

@@ -1,0 +1,84 @@
+"""Xid errors in the kernel log."""
+
+from __future__ import annotations
+
+import pytest
+from tests.fake_source import fake_host
+
+from gpucheck.probes.collect import Issues
+from gpucheck.probes.facts import GpuReading
+from gpucheck.probes.nvidia.xid import parse_kernel_log, with_kernel_log
+
+LOG = """\
+[  100.1] usb 1-1: new device
+[ 1234.5] NVRM: GPU at PCI:0000:5d:00: GPU-00000000-0000-4000-8000-000000000001
+[ 1234.6] NVRM: Xid (PCI:0000:5d:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.
+[ 1234.7] NVRM: Xid (PCI:0000:5d:00): 154, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)
+[ 1300.0] NVRM: Xid (PCI:0000:5d:00): 79, pid=77
+[ 1400.0] NVRM: Xid (PCI:0000:0c:00): 13, pid=1, Graphics Exception
+"""
+
+
+def test_codes_by_card() -> None:
+    """Each card has its own codes, in order and each once."""
+    assert parse_kernel_log(LOG).xids == {"0000:5d:00.0": (79, 154), "0000:0c:00.0": (13,)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NVRM: GPU 0000:0c:00.0: GPU has fallen off the bus.",
+        "NVRM: GPU at PCI:0000:0c:00: GPU has fallen off the bus.",
+    ],
+)
+def test_off_the_bus_without_a_code(line: str) -> None:
+    """New drivers do not write "Xid" there; it counts as the code that older ones gave it."""
+    assert parse_kernel_log(f"[1.0] {line}\n").xids == {"0000:0c:00.0": (79,)}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "NVRM: Xid (PCI:", "NVRM: Xid (PCI:zz): 79", "\ufffd" * 1000, "NVRM: Xid (PCI:0000:5d:00): 99999"]
+)
+def test_garbled_lines_tell_nothing(text: str) -> None:
+    """What does not name a card and a code is passed over."""
+    assert parse_kernel_log(text).xids == {}
+
+
+def reading(**facts: object) -> GpuReading:
+    """A reading of the card at 5d."""
+    return GpuReading(**{"vendor": "NVIDIA", "state": "lost", "pci_address": "0000:5d:00.0", **facts})
+
+
+def test_only_unwell_gpus_are_worth_the_log() -> None:
+    """While all GPUs are well, nobody asks."""
+    host = fake_host()
+    assert with_kernel_log(host, [reading(state="ok")], Issues())[0].xids == ()
+    assert not [key for section, key in host.source.asked if section == "command"]
+
+
+def test_the_lost_gpu_gets_its_codes() -> None:
+    """A lost GPU carries the codes that the kernel logged for its address."""
+    host = fake_host(commands={("dmesg",): LOG})
+    found = with_kernel_log(host, [reading(), reading(pci_address="0000:0c:00.0", state="ok")], Issues())
+    assert [one.xids for one in found] == [(79, 154), (13,)]
+
+
+def test_a_log_that_may_not_be_read() -> None:
+    """Without the privilege the codes are unknown, and an issue says so."""
+    issues = Issues()
+    host = fake_host(errors={("command", '["dmesg"]'): "no_permission"})
+    assert with_kernel_log(host, [reading()], issues)[0].xids == ()
+    assert [issue.code for issue in issues.all()] == ["no_kernel_log"]
+
+
+def test_a_card_that_the_driver_ignores() -> None:
+    """Drivers from 590 on ignore Pascal and Volta and say so only in the kernel log (nixos-hardware #1880)."""
+    log = (
+        "NVRM: The NVIDIA Quadro P400 GPU installed in this system is\n"
+        "NVRM:  supported through the NVIDIA 580.xx Legacy drivers.\n"
+        "NVRM:  The 590.48.01 driver will ignore this GPU.\n"
+    )
+    (found,) = with_kernel_log(
+        fake_host(commands={("dmesg",): log}), [reading(state="unreachable", detail="x")], Issues()
+    )
+    assert found.detail == "x; the kernel log says that this driver ignores it"
