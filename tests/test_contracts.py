@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 import gpucheck
+from gpucheck.catalog.cards import all_cards
 from gpucheck.host.answer import Answer
 from gpucheck.host.host import Host
 from gpucheck.host.recording import Recording, ReplaySource, make_recording, to_json
@@ -205,7 +206,7 @@ def test_unknown_figures_have_an_issue(name: str) -> None:
 
 
 def test_every_card_of_the_catalogue_can_be_simulated() -> None:
-    """The same holds for each card of the catalogue, simulated by its name: category, sources, and issues for the rest."""
+    """The same holds for each card of the catalogue, simulated by its name: category, sources, issues for the rest."""
     for card in all_cards():
         found = gpucheck.simulate(card.name, ram="64GiB", cpu_cores=8)
         data = json.loads(msgspec.json.encode(found))

@@ -20,3 +20,15 @@ def highest_cuda(driver_version: str) -> str | None:
     """The highest CUDA of a driver's branch: "13.1" of "590.48.01"; None of a branch that is not in the table."""
     branch = driver_version.partition(".")[0]
     return _CUDA_BY_BRANCH.get(int(branch)) if branch.isdecimal() and len(branch) < 5 else None
+
+
+_LAST_BRANCH_BY_MAJOR = {
+    "3": 470,  # Kepler: a K80 needs the 470 branch
+    "5": 580, "6": 580, "7.0": 580,  # Maxwell, Pascal and Volta: 590 "will ignore this GPU" (nixos-hardware #1880)
+}  # fmt: skip
+
+
+def last_branch(compute_capability: str | None) -> int | None:
+    """The last driver branch for a card, None where no branch has dropped it yet (Turing and newer), or unknown."""
+    capability = compute_capability or ""
+    return _LAST_BRANCH_BY_MAJOR.get(capability) or _LAST_BRANCH_BY_MAJOR.get(capability.partition(".")[0])

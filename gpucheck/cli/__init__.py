@@ -43,9 +43,6 @@ def run(arguments: list[str]) -> int:
 
     try:
         result = cli.main(arguments, prog_name="gpucheck", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return EXIT_USAGE
     except click.ClickException as error:
         fail("usage", error.format_message(), arguments)
         return EXIT_USAGE

@@ -101,7 +101,9 @@ def market_name(text: object) -> str | None:
         return None
     bracket = _BRACKETS.fullmatch(text)
     name = " ".join((bracket[1] if bracket else text).split())
-    return name if _MARKET_WORD.search(name) and "/" not in name and len(name) <= 80 else None
+    if not _MARKET_WORD.search(name) or "/" in name or len(name) > 80:
+        return None
+    return name if bracket is None or name.startswith("AMD ") else f"AMD {name}"  # pci.ids leaves the maker out
 
 
 def size_bytes(value: object, unit: str = "b") -> int | None:

@@ -92,5 +92,15 @@ def schema(name: str) -> dict[str, Any]:
     Raises:
         KeyError: there is no document of that name.
     """
-    found = msgspec.json.schema(DOCUMENTS[name])
+    found = _null_last(msgspec.json.schema(DOCUMENTS[name]))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"gpucheck {name}", **found}
+
+
+def _null_last(part: Any) -> Any:
+    """A schema whose alternatives end in null; releases of msgspec differ in their order."""
+    if isinstance(part, dict):
+        found = {key: _null_last(value) for key, value in part.items()}
+        if "anyOf" in found:
+            found["anyOf"].sort(key=lambda alternative: alternative == {"type": "null"})
+        return found
+    return [_null_last(item) for item in part] if isinstance(part, list) else part

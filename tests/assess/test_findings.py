@@ -10,7 +10,7 @@ import pytest
 
 import gpucheck
 from gpucheck.assess.findings import Finding, find_problems
-from gpucheck.machine.types import Drivers, Gpu, Machine, Mig, Pcie
+from gpucheck.machine.types import Drivers, Gpu, Health, Machine, Mig, Pcie
 from gpucheck.probes.facts import Cpu, Memory, NvidiaDriver, Platform
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -298,3 +298,39 @@ def test_findings_are_whole(name):
             assert text.strip() == text != ""
             assert "\n" not in text
             assert "None" not in text
+
+
+class TestHealth:
+    """GC5xx beyond lost cards, and cards that a driver has dropped."""
+
+    def test_a_fabric_that_is_not_ready(self):
+        """NVSwitch not started is one error for all its GPUs: CUDA fails with 802."""
+        gpus = [card(index, health=Health(fabric_state="in_progress")) for index in range(2)]
+        found = only(*gpus)
+        assert (found.code, found.severity, found.found) == ("GC504", "error", "in progress on 2 GPUs")
+
+    def test_memory_that_waits_for_repair(self):
+        """A pending repair is a warning with the reset's command, a failed one an error without it."""
+        pending = only(card(0, health=Health(remap_pending=True, remap_failed=False)))
+        failed = only(card(0, health=Health(remap_pending=True, remap_failed=True)))
+        assert (pending.code, pending.severity, bool(pending.remedy.commands)) == ("GC505", "warning", True)
+        assert (failed.code, failed.severity, failed.remedy.commands) == ("GC505", "error", ())
+
+    def test_healthy_memory_is_no_news(self):
+        """A board that tracks its rows and has none waiting gives no finding."""
+        health = Health(fabric_state="completed", remap_pending=False, remap_failed=False, retired_pages_pending=False)
+        assert problems(card(0, health=health)) == []
+
+    def test_codes_of_a_lost_card(self):
+        """The kernel's Xid codes stand beside what the driver said, the common ones in words."""
+        lost = card(0, state="lost", detail="GPU is lost", health=Health(xids=(79, 999)))
+        assert only(lost).found == "GPU is lost; Xid 79 (fell off the bus), Xid 999"
+
+    def test_a_card_that_the_driver_has_dropped(self):
+        """A Volta card on driver 590 is told its last branch; on 580 it is only unreachable."""
+        gpu = card(0, state="unreachable", compute_capability="7.0")
+        codes = []
+        for branch in (590, 580):
+            drivers = Drivers(nvidia=NvidiaDriver(version=f"{branch}.1"))
+            codes.append([found.code for found in problems(gpu, drivers=drivers)])
+        assert codes == [["GC205", "GC206"], ["GC205"]]

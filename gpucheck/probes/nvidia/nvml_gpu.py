@@ -175,7 +175,7 @@ def _health(gpu: Asker) -> None:
     pending = gpu.ask("RetiredPagesPendingStatus", int)
     gpu.keep("retired_pages_pending", None if pending is None else bool(pending))
     fabric = gpu.ask("GpuFabricInfoV", dict)
-    if fabric is not None and fabric.get("status") == 0 or fabric and fabric.get("state") in {1, 2}:
+    if (fabric is not None and fabric.get("status") == 0) or (fabric and fabric.get("state") in {1, 2}):
         gpu.keep("fabric_state", words.FABRIC_STATES.get(fabric.get("state")))
 
 

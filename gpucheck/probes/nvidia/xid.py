@@ -36,7 +36,7 @@ class KernelLog(Struct, frozen=True):
 
 
 def parse_kernel_log(text: str) -> KernelLog:
-    """NVRM's lines. `[ 1234.5] NVRM: Xid (PCI:0000:5d:00): 79, pid=1234, GPU has fallen off the bus.`"""
+    """What the lines of NVRM say, as in `[ 1234.5] NVRM: Xid (PCI:0000:5d:00): 79, pid=1234, GPU has fallen …`."""
     found: dict[str, dict[int, None]] = {}
     for line in text[-MAX_LOG:].splitlines():
         if "NVRM" not in line:

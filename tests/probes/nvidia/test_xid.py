@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.fake_source import fake_host
 
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading
 from gpucheck.probes.nvidia.xid import parse_kernel_log, with_kernel_log
+from tests.fake_source import fake_host
 
 LOG = """\
 [  100.1] usb 1-1: new device

@@ -1,0 +1,29 @@
+"""What is wrong, in one sentence each, with the commands that mend it. gpucheck prints them and runs none.
+
+Codes are stable: GC1xx hardware, GC2xx driver, GC3xx toolkit and framework, GC4xx container and limits,
+GC5xx health.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from gpucheck.assess.findings import driver, hardware, health, limits
+from gpucheck.assess.findings.finding import Finding, Remedy, Severity
+from gpucheck.machine.types import Machine
+
+__all__ = ["Finding", "Remedy", "Severity", "find_problems"]
+
+_RULES: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
+    hardware.no_instances, hardware.narrow_link, hardware.prohibited, driver.undriven, driver.dropped, limits.hidden,
+    health.lost, health.fabric, health.ailing_memory, health.throttled,
+)  # fmt: skip
+_ORDER = {"error": 0, "warning": 1, "info": 2}
+
+
+def find_problems(machine: Machine) -> tuple[Finding, ...]:
+    """Every finding, the worst first. A machine without an accelerator has none of its own to find."""
+    if not machine.gpus:
+        return ()
+    found = [finding for rule in _RULES for finding in rule(machine)]
+    return tuple(sorted(found, key=lambda finding: (_ORDER[finding.severity], finding.code)))

@@ -1,0 +1,75 @@
+"""KFD's nodes: numbers, memory banks, hives, and which nodes are one card."""
+
+from gpucheck.probes.collect import Issues
+from gpucheck.probes.kfd import NODES, by_card, kfd_nodes
+from tests.fake_source import fake_host
+
+GIB = 1 << 30
+
+
+def files(number, banks=(), **facts):
+    """The files of one node, by default an MI210's."""
+    facts = {"simd_count": 416, "simd_per_cu": 4, "gfx_target_version": 90010, "device_id": 0x740F,
+             "location_id": 0x6300, "domain": 0, **facts}  # fmt: skip
+    found = {f"{NODES}/{number}/properties": "".join(f"{name} {value}\n" for name, value in facts.items())}
+    for place, bank in enumerate(banks):
+        text = "".join(f"{name} {value}\n" for name, value in bank.items())
+        found[f"{NODES}/{number}/mem_banks/{place}/properties"] = text
+    return found
+
+
+def nodes_of(found):
+    """The GPU nodes of a machine with these files."""
+    return kfd_nodes(fake_host(files=found), Issues())
+
+
+def test_facts_of_a_node():
+    """Everything that a current kernel tells."""
+    bank = {"heap_type": 1, "size_in_bytes": 64 * GIB, "width": 4096, "mem_clk_max": 1600}
+    facts = {"hive_id": 7, "unique_id": 9, "drm_render_minor": 128, "max_engine_clk_fcompute": 1700}
+    (node,) = nodes_of(files(3, [bank], **facts))
+    assert (node.index, node.number, node.compute_units, node.gfx_target) == (0, 3, 104, "gfx90a")
+    assert (node.hive_id, node.unique_id, node.render_minor, node.engine_clock_max_mhz) == (7, 9, 128, 1700)
+    assert (node.memory.size_bytes, node.memory.width_bits, node.memory.clock_max_mhz) == (64 * GIB, 4096, 1600)
+    assert node.memory_bytes == 64 * GIB
+
+
+def test_zeros_are_unknown():
+    """A 0 of the driver stands for what it does not know."""
+    bank = {"heap_type": 1, "size_in_bytes": 0, "width": 0, "mem_clk_max": 0}
+    facts = {"hive_id": 0, "unique_id": 0, "drm_render_minor": 0, "max_engine_clk_fcompute": 0, "local_mem_size": 0}
+    (node,) = nodes_of(files(1, [bank], **facts))
+    assert (node.hive_id, node.unique_id, node.render_minor, node.engine_clock_max_mhz) == (None, None, None, None)
+    assert (node.memory.size_bytes, node.memory.width_bits, node.memory.clock_max_mhz) == (None, None, None)
+
+
+def test_host_memory_is_not_the_cards():
+    """Width and clock of a bank in host memory are not taken either."""
+    banks = [{"heap_type": 0, "size_in_bytes": GIB, "width": 64, "mem_clk_max": 2666},
+             {"heap_type": 2, "size_in_bytes": GIB, "width": 2048, "mem_clk_max": 945}]  # fmt: skip
+    (node,) = nodes_of(files(1, banks))
+    assert (node.memory.size_bytes, node.memory.width_bits, node.memory.clock_max_mhz) == (GIB, 2048, 945)
+
+
+def test_memory_beside_the_banks():
+    """Old kernels state the size in the node itself; a bank that has one goes before."""
+    (node,) = nodes_of(files(1, local_mem_size=16 * GIB))
+    assert node.memory_bytes == 16 * GIB
+    (node,) = nodes_of(files(1, [{"heap_type": 1, "size_in_bytes": 8 * GIB}], local_mem_size=16 * GIB))
+    assert node.memory_bytes == 8 * GIB
+
+
+def test_functions_with_ids_of_their_own():
+    """Virtual functions have ids of their own where partitions share one: without a bus that tells them apart."""
+    apart = nodes_of({**files(1, location_id=0x0510, unique_id=5), **files(2, location_id=0x0511, unique_id=6)})
+    assert list(by_card(apart, frozenset())) == ["0000:05:02.0", "0000:05:02.1"]
+    together = nodes_of({**files(1, location_id=0x0510, unique_id=5), **files(2, location_id=0x0511, unique_id=5)})
+    assert list(by_card(together, frozenset())) == ["0000:05:02.0"]
+
+
+def test_nodes_in_the_order_of_their_numbers():
+    """Node 10 comes after node 9, as ROCm counts; CPU nodes are not counted."""
+    found = {}
+    for number in (1, 2, 9, 10):
+        found.update(files(number, location_id=number << 8, simd_count=0 if number == 1 else 416))
+    assert [(node.index, node.number) for node in nodes_of(found)] == [(0, 2), (1, 9), (2, 10)]
