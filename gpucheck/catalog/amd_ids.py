@@ -5,7 +5,7 @@ Only ids that the catalogue has several cards for, and only names of one product
 
 from __future__ import annotations
 
-_NAMES = {
+NAMES = {
     "67df": {"c4": "RX 480", "c7": "RX 480"},
     "6860": {"00": "Instinct MI25", "01": "Instinct MI25", "02": "Instinct MI25", "03": "Pro V340", "07": "Pro V320"},
     "731f": {
@@ -53,7 +53,7 @@ _NAMES = {
 
 def name_by_revision(device_id: str | None, revision: str | None) -> str | None:
     """The product of a shared id and a revision, as AMD's drivers name it; None where the table does not tell."""
-    name = _NAMES.get(device_id or "", {}).get(revision or "")
+    name = NAMES.get(device_id or "", {}).get(revision or "")
     if name is None:
         return None
     return f"AMD {name}" if name.startswith("Instinct") else f"AMD Radeon {name}"

@@ -29,6 +29,11 @@ _LONG_HEX = re.compile(
 )  # fmt: skip
 # AMD's KFD writes in decimal what ROCR_VISIBLE_DEVICES calls GPU-<16 hexadecimal digits>
 _KFD_ID = re.compile(r"^((?:unique_id|hive_id) )(\d{1,20})$", re.MULTILINE)
+# and rocm-smi and amd-smi in hexadecimal, beside the serials of chip and board
+_SMI_ID = re.compile(
+    r"""("(?:unique id|asic_serial|serial number|product_serial)"\s*:\s*")(0x[0-9a-f]{1,16}(?=")|[^"]+)""",
+    re.IGNORECASE,
+)
 _DEVICE_PREFIX = re.compile(r"\b((?:MIG-)?GPU-|MIG-)([0-9A-Fa-f][0-9A-Fa-f-]{1,34})")
 _MAC = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])")
 _SERIAL = re.compile(
@@ -82,6 +87,7 @@ class Redactor:
         text = _MAC.sub(lambda found: self._digits(found[0]), text)
         text = _SERIAL.sub(self._serial, text)
         text = _KFD_ID.sub(self._kfd_id, text)
+        text = _SMI_ID.sub(self._smi_id, text)
         text = _PROCESS.sub(_program_only, text)
         return _HOME.sub(r"\g<1>user", text)
 
@@ -113,6 +119,13 @@ class Redactor:
         """A decimal id masked as its 16 hexadecimal digits are; 0 says that there is none."""
         number = int(found[2])
         return found[1] + (str(int(self._digits(f"{number:016x}"), 16)) if number else found[2])
+
+    def _smi_id(self, found: re.Match[str]) -> str:
+        """The same id in hexadecimal, masked alike; a serial in place of it as serials are."""
+        if not found[2].lower().startswith("0x"):
+            return found[1] + (found[2] if found[2].strip().lower() in _NOT_SERIALS else self._shift(found[2]))
+        number = int(found[2], 16)
+        return found[1] + (f"0x{self._digits(f'{number:016x}')}" if number else found[2])
 
     def _serial(self, found: re.Match[str]) -> str:
         lead, serial = (found[1], found[2]) if found[1] is not None else (found[3], found[4])

@@ -1,4 +1,7 @@
-"""What is AMD's own in making a `Gpu`: shared product ids, APUs' memory, and figures by formula."""
+"""What is AMD's own in making a `Gpu`: shared product ids, APUs' memory, and figures by formula.
+
+Its tables are read where they are needed: this module is imported for every machine with a GPU.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from gpucheck.catalog import derive_amd
-from gpucheck.catalog.amd_ids import name_by_revision
 from gpucheck.catalog.cards import Card, all_cards
 from gpucheck.catalog.find import Choice, identify
 from gpucheck.catalog.names import tokens
@@ -26,7 +27,7 @@ def with_product_name(reading: GpuReading) -> GpuReading:
     """The reading with the name that its id and revision have, where the driver told none."""
     if reading.name is not None:
         return reading
-    return replace(reading, name=name_by_revision(reading.pci_device_id, reading.pci_revision))
+    return replace(reading, name=_by_revision(reading))
 
 
 def identified(reading: GpuReading) -> Choice | None:
@@ -35,7 +36,7 @@ def identified(reading: GpuReading) -> Choice | None:
     A revision that names a product which the catalogue lacks is none of the other products of its id. The size
     of an APU's carve-out is its owner's choice and tells no product.
     """
-    by_revision = name_by_revision(reading.pci_device_id, reading.pci_revision)
+    by_revision = _by_revision(reading)
     if by_revision is not None and by_revision == reading.name and not _is_listed(by_revision):
         return None
     total = None if reading.integrated else reading.memory_total_bytes
@@ -65,6 +66,8 @@ def note_ambiguous(reading: GpuReading, index: int, issues: Issues) -> None:
 
 def put_derived(figures: Figures, reading: GpuReading) -> None:
     """Cores and peak rates by formula, for what neither driver nor catalogue gave."""
+    from gpucheck.catalog import derive_amd
+
     values = figures.values
     arch = derive_amd.generation(values.get("gfx_target"))
     if arch is None:
@@ -132,6 +135,8 @@ def put_shared_memory(figures: Figures, reading: GpuReading, host_memory: Memory
 
 def put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, index: int, issues: Issues) -> None:
     """Derived from bus and clock; the catalogue's where the clock has been raised a little, or is not reported."""
+    from gpucheck.catalog import derive_amd
+
     figures.put("memory.type", reading.memory_type, "reported")
     bus_bits = reading.memory_bus_bits or (card.memory_bus_bits if card else None)
     clock_mhz = reading.memory_clock_max_mhz
@@ -153,6 +158,12 @@ def put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, inde
         if stated < derived <= _HIGHEST_OVERCLOCK * stated:  # a user's setting, not the card
             return
     figures.put("bandwidth_bytes_per_s", derived, "derived")
+
+
+def _by_revision(reading: GpuReading) -> str | None:
+    from gpucheck.catalog.amd_ids import name_by_revision
+
+    return name_by_revision(reading.pci_device_id, reading.pci_revision)
 
 
 def _is_listed(name: str) -> bool:

@@ -18,6 +18,7 @@ from gpucheck.probes.facts import (
     GpuReading,
     Limits,
     Memory,
+    NumaNode,
     NvidiaDriver,
     PciDevice,
     Place,
@@ -28,6 +29,7 @@ from gpucheck.probes.frameworks import probe_frameworks
 from gpucheck.probes.limits import probe_limits
 from gpucheck.probes.memory import probe_memory
 from gpucheck.probes.nvidia import Nvidia, probe_nvidia
+from gpucheck.probes.numa import probe_numa
 from gpucheck.probes.pci import pci_order, probe_pci
 from gpucheck.probes.platform import probe_platform
 from gpucheck.probes.storage import probe_storage
@@ -62,11 +64,13 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
     if is_windows(host):
         from gpucheck.probes.windows import cim
 
-        cim(host)  # PowerShell takes a second: once, before several probes want it
+        # PowerShell takes a second: once, before several probes want it
+        here.take(Running("cim", lambda: Found(cim(host)), {}, 20.0))
     pci: Running[tuple[PciDevice, ...]] = Running("pci", lambda: probe_pci(host), (), 3.0)
     platform = Running("platform", lambda: probe_platform(host), Platform(), 3.0)
     cpu = Running("cpu", lambda: probe_cpu(host), Cpu(), 12.0)
     memory = Running("memory", lambda: probe_memory(host), Memory(), 3.0)
+    numa: Running[tuple[NumaNode, ...]] = Running("numa", lambda: probe_numa(host), (), 3.0)
     storage: Running[tuple[Place, ...]] = Running("storage", lambda: probe_storage(host), (), 8.0)
     limits = Running("limits", lambda: probe_limits(host), Limits(), 3.0)
     toolkits = Running("toolkits", lambda: probe_toolkits(host), Toolkits(), 3.0)
@@ -77,7 +81,7 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
 
     devices = here.take(pci)
     readings, drivers = _gpu_readings(host, devices, here)
-    host_memory = here.take(memory)
+    host_memory = _own_memory(host, here.take(memory), readings, here)
     variables = here.take(visibility)
     gpus = _entries(readings, host_memory, here.issues)
     if gpus and variables:
@@ -89,6 +93,7 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
         platform=here.take(platform),
         cpu=here.take(cpu),
         memory=host_memory,
+        numa_nodes=here.take(numa),
         storage=here.take(storage),
         limits=here.take(limits),
         gpus=gpus,
@@ -130,6 +135,18 @@ def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection)
     readings = [*found.gpus, *(reading for running in others for reading in here.take(running))]
     readings.sort(key=_place_on_bus)
     return readings, replace(drivers, nvidia=_with_cuda(found.driver, here.issues))
+
+
+def _own_memory(host: Host, memory: Memory, readings: Sequence[GpuReading], here: _Inspection) -> Memory:
+    """Host memory without the GPUs' own, which Linux counts in on Grace superchips."""
+    if not may_be_arm(host) or not readings:
+        return memory
+    from gpucheck.probes.coherent import is_superchip, probe_coherent, without_hbm
+
+    if not any(map(is_superchip, readings)):
+        return memory
+    free = here.take(Running("coherent memory", lambda: probe_coherent(host), 0, 3.0))
+    return without_hbm(memory, readings, free, here.issues)
 
 
 def _probe_wsl(host: Host, gpus: tuple[GpuReading, ...]) -> Found[None]:

@@ -17,6 +17,7 @@ from gpucheck.probes.facts import (
     Framework,
     Limits,
     Memory,
+    NumaNode,
     NvidiaDriver,
     OtherDriver,
     Place,
@@ -208,6 +209,7 @@ class Machine(Struct, frozen=True):
     platform: Platform
     cpu: Cpu
     memory: Memory
+    numa_nodes: tuple[NumaNode, ...] = ()  # where there are several; `gpus[].numa_node` names one
     storage: tuple[Place, ...] = ()
     limits: Limits = Limits()
     gpus: tuple[Gpu, ...] = ()

@@ -113,7 +113,7 @@ def _usable(reading: GpuReading, host: Memory, pool: tuple[Share, Share], metal:
 
 def _working_set(reading: GpuReading, total: Share, index: int, issues: Issues) -> Share:
     """Metal's limit: as somebody has set it, else assumed; unknown of GPUs that are not Apple's."""
-    if reading.vendor != "Apple":
+    if reading.vendor != "Apple" or reading.state != "ok":
         return Share(None, "assumed")
     if reading.memory_limit_bytes is not None or total.value is None:
         return Share(reading.memory_limit_bytes, "reported")

@@ -138,14 +138,12 @@ def _apple(entry: dict[str, Any], name: str, mac: _Mac, index: int) -> GpuReadin
 def _other(entry: dict[str, Any], name: str | None, vendor: Vendor, index: int) -> GpuReading:
     """A card of AMD or NVIDIA, or the graphics of an Intel processor, which has no "spdisplays_vram"."""
     memory = parse_size(entry.get("spdisplays_vram"))
-    device_id = entry.get("spdisplays_device-id")
-    found = re.fullmatch(r"0x([0-9a-f]{4})", device_id.lower()) if isinstance(device_id, str) else None
     return GpuReading(
         vendor=vendor,
         state="unreachable",
         driver_index=index,
         name=name,
-        pci_device_id=found[1] if found is not None else None,
+        # not its PCI id, under which the catalogue has a desktop card: 7340 is also an RX 5500 XT
         integrated=vendor == "Intel",
         memory_total_bytes=memory if vendor != "Intel" else None,
         detail=INTEL_MAC_DETAIL,

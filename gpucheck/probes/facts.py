@@ -74,6 +74,15 @@ class Memory(Struct, frozen=True):
     swap_free_bytes: int | None = None
 
 
+class NumaNode(Struct, frozen=True):
+    """One node of a machine that has several: its CPUs as Linux lists them ("0-31,64-95") and its memory."""
+
+    index: int
+    cpus: str
+    memory_total_bytes: int | None = None
+    memory_free_bytes: int | None = None
+
+
 class Place(Struct, frozen=True):
     """Free space of a file system that models are put on."""
 

@@ -100,6 +100,14 @@ def darwin_l2_bytes(found: dict[str, str]) -> int | None:
             for what in ("l2cachesize", "physicalcpu", "cpusperl2")
         )
         if not size or not cores or not sharing:
-            return whole_number(found.get("hw.l2cachesize"))
+            return _flat_l2_bytes(found)
         total += size * -(-cores // sharing)
-    return total or whole_number(found.get("hw.l2cachesize"))
+    return total or _flat_l2_bytes(found)
+
+
+def _flat_l2_bytes(found: dict[str, str]) -> int | None:
+    """The same where all cores are alike: `hw.cacheconfig` counts the CPUs of the machine, of an L1 and of an L2."""
+    size = whole_number(found.get("hw.l2cachesize"))
+    shares = [whole_number(word) for word in found.get("hw.cacheconfig", "").split()[:3]]
+    cpus, sharing = (shares[0], shares[2]) if len(shares) == 3 else (None, None)
+    return size * (cpus // sharing) if size and cpus and sharing else size

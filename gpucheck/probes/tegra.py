@@ -24,9 +24,11 @@ CHIPS = {
     "tegra210": ("Tegra X1", "5.3"), "tegra186": ("Tegra X2", "6.2"), "tegra194": ("Xavier", "7.2"),
     "tegra234": ("Orin", "8.7"), "tegra264": ("Thor", "11.0"),
 }  # fmt: skip
-# Modules by part number (Jetson Linux Developer Guide, supported devices). P3701-0000, in the first developer kit,
+# Modules by part number (Jetson Linux Developer Guide, supported devices); before JetPack 5 some trees name only the
+# developer kit's own board (P2371, P2771, P2972). P3701-0000, in the first developer kit,
 # has all 16 multiprocessors of an AGX Orin with 32 GB, which no module that is sold alone has.
 MODULES = {
+    "p2371-2180": "Jetson TX1", "p2771-0000": "Jetson TX2", "p2972-0000": "Jetson AGX Xavier",
     "p2180-1000": "Jetson TX1", "p3448-0000": "Jetson Nano", "p3448-0002": "Jetson Nano",
     "p3448-0003": "Jetson Nano 2GB", "p3310-1000": "Jetson TX2", "p3489-0000": "Jetson TX2i",
     "p3489-0888": "Jetson TX2 4GB", "p3636-0001": "Jetson TX2 NX", "p2888-0001": "Jetson AGX Xavier",
@@ -79,7 +81,7 @@ def probe_tegra(host: Host) -> Found[Tegra | None]:
             issues.add(NOT_FOUND, TREES[0], f"{RELEASE} says that this is a Jetson, but there is no device tree")
         return Found(None, issues.all())
     board = " ".join(_tree(host, issues, "model")) or None
-    module = next((MODULES[part] for part in parts if part in MODULES), None)
+    module = next((MODULES[part[:10]] for part in parts if part[:10] in MODULES), None)  # "p3448-0000-b00"
     if module is None:
         module = module_by_name(board or "", parse_meminfo(host.read(MEMINFO).value or "").get("MemTotal"))
     state, detail = _state(host, issues)

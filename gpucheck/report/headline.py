@@ -48,9 +48,7 @@ def _hardware(machine: Machine) -> str:
         failed = [issue.source for issue in machine.issues if issue.source in _GPU_PROBES]
         if failed:
             return f"no GPU or AI accelerator found, but {' and '.join(dict.fromkeys(failed))} failed (-v shows why)"
-        return "no GPU or AI accelerator found" + (
-            f" ({_count(others, 'other display adapter')})" if others else ""
-        )
+        return "no GPU or AI accelerator found" + (f" ({_count(others, 'other display adapter')})" if others else "")
     usable = {gpu.mig.parent if gpu.kind == "mig" else gpu.index for gpu in machine.usable_gpus}
     words = cards_in_words(cards)
     slices = len(machine.gpus) - len(cards)

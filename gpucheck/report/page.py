@@ -59,7 +59,9 @@ class Page:
         if gap >= 2:
             self._lines.append(left.append(" " * gap).append(right.rstrip(), right_style))
             return
-        self._lines.extend(left.wrap(self._console, self.width))
+        for piece in left.wrap(self._console, self.width):
+            piece.rstrip()
+            self._lines.append(piece)
         for line in self._wrap(right.strip(), self.width - 4):
             self._lines.append(Text(" " * 4).append(line, right_style))
 

@@ -94,6 +94,8 @@ def _system(machine: Machine) -> str:
         return "simulated: the cards are the catalogue's, idle and with their driver"
     name = {"linux": "Linux", "darwin": "macOS", "windows": "Windows"}.get(platform.os or "", "unknown system")
     parts = [f"{name} {platform.kernel}" if platform.kernel else name, platform.distribution]
+    if platform.os == "windows" and platform.distribution:
+        parts = [platform.distribution]  # "Microsoft Windows 11 Pro, build 26100" says it all
     if platform.wsl:
         parts.append("WSL2")
     around = f"container ({platform.container})" if platform.container else None

@@ -126,6 +126,20 @@ def test_amd_ids_keep_their_relation(redactor):
     assert masked.endswith("hive_id 0\n")
 
 
+def test_amd_tools_ids_are_those_of_kfd(redactor):
+    """rocm-smi and amd-smi write KFD's id in hexadecimal: masked alike. Serials are masked, what is none stays."""
+    number = 0x3D4595974090853C
+    kfd = int(redactor.text(f"unique_id {number}").removeprefix("unique_id "))
+    for key in ("Unique ID", "asic_serial"):
+        assert redactor.text(f'{{"{key}": "0x{number:x}"}}') == f'{{"{key}": "0x{kfd:016x}"}}'
+        for nothing in ("N/A", "0x0"):
+            assert redactor.text(f'{{"{key}": "{nothing}"}}') == f'{{"{key}": "{nothing}"}}'
+    masked = redactor.text('{"Serial Number": "PCB0123", "product_serial": "692044000123", "Card SKU": "D05101"}')
+    assert "PCB0123" not in masked
+    assert "692044000123" not in masked
+    assert '"Card SKU": "D05101"' in masked
+
+
 @pytest.mark.parametrize("user", ["dev", "lib", "sys", "me", "cpu"])
 def test_users_called_like_a_folder(user):
     """A user called "dev" must not turn /dev/shm into a path that no replay asks for."""

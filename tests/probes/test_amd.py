@@ -177,3 +177,149 @@ def test_driver_version():
     assert probe_amd_driver(fake_host(files={f"{module}/version": "6.8.5\n"})).facts.version == "6.8.5"
     assert probe_amd_driver(fake_host(folders=[module])).facts.version is None
     assert probe_amd_driver(fake_host()).facts is None
+
+
+PHOENIX = PciDevice("0000:c4:00.0", "1002", "15bf", "0300", revision="c1", driver="amdgpu")
+LIMIT = "/sys/module/ttm/parameters/pages_limit"
+
+
+def lent(total, used=0, vram=GIB // 2):
+    """The memory files of an APU."""
+    names = {"vram_total": vram, "vram_used": 0, "gtt_total": total, "gtt_used": used}
+    return {f"{BUS}/0000:c4:00.0/mem_info_{name}": f"{value}\n" for name, value in names.items()}
+
+
+def test_memory_of_an_apu():
+    """The carve-out and what the kernel lends stay apart; the id tells an APU that KFD does not list."""
+    (card,) = cards_of(lent(14 * GIB, GIB), [PHOENIX])
+    assert (card.memory_total_bytes, card.memory_free_bytes) == (GIB // 2, GIB // 2)
+    assert (card.memory_gtt_total_bytes, card.memory_gtt_used_bytes) == (14 * GIB, GIB)
+    assert (card.integrated, card.pci_revision) == (True, "c1")
+
+
+@pytest.mark.parametrize(
+    ("limit", "total"), [(10 * GIB // 4096, 10 * GIB), (20 * GIB // 4096, 14 * GIB), (0, 14 * GIB), ("x", 14 * GIB)]
+)
+def test_lent_memory_is_bounded_by_the_kernel(limit, total):
+    """The page limit of all GPUs together, in pages of 4 KiB; nonsense there bounds nothing."""
+    for path in (LIMIT, LIMIT.replace("ttm", "amdttm")):
+        (card,) = cards_of({**lent(14 * GIB), path: f"{limit}\n"}, [PHOENIX])
+        assert card.memory_gtt_total_bytes == total
+
+
+@pytest.mark.parametrize(
+    ("target", "apu"),
+    [(90002, True), (90012, True), (100305, True), (100306, True), (110003, True), (110500, True), (110501, True),
+     (110502, True), (110000, False), (120001, False), (90402, False), (90010, False)],
+)  # fmt: skip
+def test_apu_by_target(target, apu):
+    """Newer kernels list an APU's GPU apart from its CPU cores."""
+    (card,) = cards_of(node(1, gfx_target_version=target))
+    assert card.integrated is apu
+
+
+def test_memory_clock_and_width():
+    """KFD's figures are the card's, but for an APU, whose modules are others'."""
+    bank = "heap_type 1\nsize_in_bytes 68719476736\nwidth 4096\nmem_clk_max 1600\n"
+    files = {**node(1, max_engine_clk_fcompute=1700), f"{NODES}/1/mem_banks/0/properties": bank}
+    (card,) = cards_of(files, [MI210])
+    assert (card.memory_bus_bits, card.memory_clock_max_mhz, card.sm_clock_max_mhz) == (4096, 1600, 1700)
+    (card,) = cards_of({**files, **node(1, gfx_target_version=110003)})
+    assert (card.memory_bus_bits, card.memory_clock_max_mhz) == (None, None)
+    assert card.memory_rocm_bytes == 64 * GIB
+
+
+def partitions(count, units=38, device="0000:05:00.0", first=2, **facts):
+    """The nodes of an MI300X in partitions."""
+    bus, files = int(device[5:7], 16), {}
+    for part in range(count):
+        given = {"simd_count": units * 4, "gfx_target_version": 90402, "location_id": bus << 8 | part, **facts}
+        files.update(node(first + part, [(1, 24 * GIB)], device_id=0x74A1, **given))
+    return files
+
+
+def mi300x(address):
+    """An MI300X on the bus."""
+    return PciDevice(address, "1002", "74a1", "1200", driver="amdgpu")
+
+
+def test_modes_of_partitions():
+    """The driver's words for the modes, and how many devices ROCm makes of the card."""
+    files = {**partitions(8), f"{BUS}/0000:05:00.0/current_compute_partition": "CPX\n",
+             f"{BUS}/0000:05:00.0/current_memory_partition": "NPS4\n"}  # fmt: skip
+    (card,) = cards_of(files, [mi300x("0000:05:00.0")])
+    assert (card.compute_partition, card.memory_partition, card.partitions) == ("CPX", "NPS4", 8)
+
+
+def test_a_missing_partition():
+    """63 of 64 (amdsmi #99): the card has its units and its memory all the same, and an issue."""
+    files = {**partitions(8), **partitions(7, device="0000:27:00.0", first=10)}
+    found = probe_amd(fake_host(files=files), (mi300x("0000:05:00.0"), mi300x("0000:27:00.0")))
+    assert [(card.multiprocessors, card.memory_total_bytes, card.partitions) for card in found.facts] == [
+        (304, 192 * GIB, 8), (304, 192 * GIB, 7),
+    ]  # fmt: skip
+    assert [issue.source for issue in found.issues if issue.code == "partition_missing"] == ["0000:27:00.0"]
+    assert [card.driver_index for card in found.facts] == [0, 8]
+
+
+def test_cards_in_unlike_modes():
+    """A whole card beside one in partitions lacks none."""
+    files = {**partitions(8), **partitions(1, units=304, device="0000:27:00.0", first=10)}
+    found = probe_amd(fake_host(files=files), ())
+    assert [(card.multiprocessors, card.partitions) for card in found.facts] == [(304, 8), (304, 1)]
+    assert "partition_missing" not in [issue.code for issue in found.issues]
+
+
+def test_mode_counts_partitions():
+    """Where the mode has a number, it tells how many there ought to be."""
+    files = {**partitions(1, units=152), f"{BUS}/0000:05:00.0/current_compute_partition": "DPX\n"}
+    (card,) = cards_of(files, [mi300x("0000:05:00.0")])
+    assert (card.multiprocessors, card.partitions) == (304, 1)
+
+
+RENDER = ("access", "rw /dev/dri/renderD128")
+KFD_OPEN = {("access", "rw /dev/kfd"): True}
+
+
+@pytest.mark.parametrize(
+    ("given", "state"),
+    [
+        ({"answers": {**KFD_OPEN, RENDER: True}}, "ok"),
+        ({"answers": {**KFD_OPEN, RENDER: False}}, "no_permission"),
+        ({"answers": KFD_OPEN}, "unreachable"),
+        ({"answers": KFD_OPEN, "errors": {RENDER: "not_recorded"}}, "ok"),
+    ],
+)
+def test_state_by_render_node(given, state):
+    """HIP needs the card's own file too; a container has those of the cards it was given."""
+    (card,) = cards_of(node(1, drm_render_minor=128), [MI210], **given)
+    assert card.state == state
+    assert (card.detail is None) == (state == "ok")
+
+
+def test_some_partitions_out_of_reach():
+    """A card of which some partitions may be opened is usable, with an issue."""
+    files = {f"{path}": text for path, text in partitions(2, drm_render_minor=128).items()}
+    name = f"{NODES}/3/properties"
+    files[name] = files[name].replace("minor 128", "minor 129")
+    found = probe_amd(fake_host(files=files, answers={**KFD_OPEN, RENDER: True}), (mi300x("0000:05:00.0"),))
+    assert found.facts[0].state == "ok"
+    assert "partitions_out_of_reach" in [issue.code for issue in found.issues]
+
+
+def test_not_in_kfd():
+    """A driven card that KFD does not list is no device of ROCm; where nobody can tell, nothing is said."""
+    device = PciDevice("0000:0a:00.0", "1002", "73ff", "0300", driver="amdgpu")
+    for errors, said in (({}, True), ({("dir", NODES): "not_recorded"}, False)):
+        found = probe_amd(fake_host(errors=errors), (device,))
+        assert ("not_in_kfd" in [issue.code for issue in found.issues]) == said
+        assert found.facts[0].state == "ok"
+
+
+def test_whose_driver():
+    """In-tree or of AMD's package; a version that cannot be read leaves it open."""
+    module = "/sys/module/amdgpu"
+    assert probe_amd_driver(fake_host(files={f"{module}/version": "6.8.5\n"})).facts.in_tree is False
+    assert probe_amd_driver(fake_host(folders=[module])).facts.in_tree is True
+    denied = {("file", f"{module}/version"): "no_permission"}
+    assert probe_amd_driver(fake_host(folders=[module], errors=denied)).facts.in_tree is None

@@ -60,7 +60,9 @@ def test_partitions_are_no_peers_of_their_card():
     files = {**node(1, 1), **node(2, 1), **node(3, 2), **node(4, 2)}
     for number, function in ((2, 1), (4, 1)):
         name = f"{NODES}/{number}/properties"
-        files[name] = files[name].replace(f"location_id {number // 2 << 8}", f"location_id {number // 2 << 8 | function}")
+        files[name] = files[name].replace(
+            f"location_id {number // 2 << 8}", f"location_id {number // 2 << 8 | function}"
+        )
     for place, other in enumerate((2, 3, 4)):
         files.update(link(1, "io_links", place, type=11, node_to=other, flags=1))
     assert peers(files) == Peers(xgmi=(2,), p2p=(2,))

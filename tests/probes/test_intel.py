@@ -1,9 +1,18 @@
 """Intel graphics and Gaudi."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from gpucheck.host.host import Host, command_key
+from gpucheck.host.recording import ReplaySource, read_recording
+from gpucheck.machine.inspect import inspect_host
+from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import PciDevice
 from gpucheck.probes.intel import parse_bytes, probe_intel, probe_intel_driver
+from gpucheck.probes.intel_ids import is_card
+from gpucheck.probes.intel_tools import HL_SMI, XPU_SMI, ToolReading, parse_hl_smi, parse_xpu_smi, pci_address
 from tests.fake_source import fake_host
 
 BUS = "/sys/bus/pci/devices"
@@ -43,6 +52,118 @@ def test_gaudi_and_npu():
     npu = PciDevice("0000:00:0b.0", "8086", "7d1d", "1200", driver="intel_vpu")
     (gpu,) = probe_intel(fake_host(), (npu, gaudi)).facts
     assert (gpu.pci_device_id, gpu.state, gpu.integrated) == ("1060", "ok", False)
+
+
+def test_card_passed_through_to_where_graphics_sit():
+    """A virtual machine may show an Arc card at 00:02.0: its id, not its place, says that it has memory."""
+    files = {f"{BUS}/0000:00:02.0/tile0/physical_vram_size_bytes": f"{12 << 30}\n"}
+    (gpu,) = probe_intel(
+        fake_host(files=files), (PciDevice("0000:00:02.0", "8086", "e20b", "0300", driver="xe"),)
+    ).facts
+    assert (gpu.integrated, gpu.memory_total_bytes) == (False, 12 << 30)
+    assert is_card("zz") is False
+
+
+def test_one_tile_that_cannot_be_read():
+    """Half a card's memory is not the card's: unknown, with the reason."""
+    files = {f"{BUS}/0000:03:00.0/tile{tile}/physical_vram_size_bytes": "0x1000000000\n" for tile in (0, 1)}
+    denied = {("file", f"{BUS}/0000:03:00.0/tile1/physical_vram_size_bytes"): "no_permission"}
+    device = PciDevice("0000:03:00.0", "8086", "0bd5", "0380", driver="xe")
+    found = probe_intel(fake_host(files=files, errors=denied), (device,))
+    assert found.facts[0].memory_total_bytes is None
+    assert {"no_permission", "not_found", "tiles"} <= {issue.code for issue in found.issues}
+
+
+def test_limit_of_graphics_on_xe():
+    """The xe driver's graphics get what the kernel's manager lends; i915's have no such limit."""
+    host = fake_host(files={"/sys/module/ttm/parameters/pages_limit": "2000000\n"})
+    for driver, limit in (("xe", 2000000 * 4096), ("i915", None)):
+        (gpu,) = probe_intel(host, (PciDevice("0000:00:02.0", "8086", "64a0", "0300", driver=driver),)).facts
+        assert gpu.memory_limit_bytes == limit
+
+
+def test_xpu_smi_where_the_driver_is_silent():
+    """The upstream i915 driver has no such file; the tool is asked only then, and a size may be a text."""
+    listed = [{"device_id": 0, "device_function_type": "physical", "pci_bdf_address": "0000:03:00.0",
+               "device_name": "Intel(R) Arc(TM) A770 Graphics", "memory_physical_size_byte": "17102532608"},
+              {"device_id": 1, "device_function_type": "virtual", "pci_bdf_address": "0000:03:00.1"}, 7]  # fmt: skip
+    device = PciDevice("0000:03:00.0", "8086", "56a0", "0300", driver="i915")
+    found = probe_intel(fake_host(commands={XPU_SMI: json.dumps({"device_list": listed})}), (device,))
+    assert found.facts[0].memory_total_bytes == 17102532608
+    assert found.facts[0].sources["memory_total_bytes"] == "xpu-smi"
+    broken = probe_intel(fake_host(commands={XPU_SMI: "Error: no device"}), (device,))
+    assert [issue.code for issue in broken.issues] == ["malformed", "not_found"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "5", '{"device_list": 5}', '{"device_list": [{"pci_bdf_address": 5}]}', "[" * 100_000],
+)
+def test_xpu_smi_garbage(text):
+    """Anything else names no card."""
+    assert not parse_xpu_smi(text)
+
+
+def test_hl_smi():
+    """Lines by address; one that is no line of the table is an issue and hides no other."""
+    issues = Issues()
+    found = parse_hl_smi(
+        "0, 0000:33:00.0, HL-225, 98304 MiB, N/A\nWARNING: x\n\n1, 34:00.0, N/A, [N/A], 5 MiB\n", issues
+    )
+    assert found["0000:33:00.0"] == ToolReading(0, "HL-225", 96 << 30, None)
+    assert found["0000:34:00.0"] == ToolReading(1, None, None, 5 << 20)
+    assert [issue.code for issue in issues.all()] == ["malformed"]
+
+
+def test_gaudi_that_needs_a_reset():
+    """The driver's own word for its health; hl-smi that fails is an issue, and memory is left to the catalogue."""
+    device = PciDevice("0000:33:00.0", "1da3", "1020", "1200", driver="habanalabs")
+    failing = {"stdout": "", "stderr": "no devices\n", "returncode": 1}
+    host = fake_host(files={f"{BUS}/0000:33:00.0/status": "Needs Reset\n"},
+                     answers={("command", command_key(HL_SMI)): failing})  # fmt: skip
+    found = probe_intel(host, (device,))
+    assert (found.facts[0].state, found.facts[0].detail) == ("needs_reset", "habanalabs says: Needs Reset")
+    assert [issue.code for issue in found.issues] == ["exit_status"]
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("33:00.0", "0000:33:00.0"), ("00000001:3A:1f.7", "0001:3a:1f.7"), ("10000:01:00.0", "10000:01:00.0"),
+     ("33:00.8", None), ("", None)],
+)  # fmt: skip
+def test_pci_address(text, address):
+    """Every spelling as sysfs writes it."""
+    assert pci_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "kind", "gib"),
+    [
+        ("intel-arc-b580-xe", "arc-b580", "discrete", 12),
+        ("intel-a770-i915", "arc-a770-16", "discrete", 16),
+        ("intel-max-1550", "max-1550", "discrete", 128),
+        ("intel-igpu", "arc-mtl", "integrated", 32),
+    ],
+)
+def test_machines(name, card, kind, gib):
+    """One GPU each, named by id and memory; the NPU beside it is listed apart."""
+    path = Path(__file__).parents[2] / "fixtures" / f"{name}.json"
+    machine = inspect_host(Host(ReplaySource(read_recording(path)), "recording"))
+    (gpu,) = machine.gpus
+    assert (gpu.catalogue_id, gpu.kind, gpu.state) == (card, kind, "ok")
+    assert gpu.memory.total_bytes == pytest.approx(gib << 30, rel=0.01)
+    assert gpu.memory.kind == ("shared" if kind == "integrated" else "dedicated")
+    assert [adapter.driver for adapter in machine.display_adapters] == (["intel_vpu"] if kind == "integrated" else [])
+    if kind == "integrated":
+        assert gpu.memory.usable_bytes == machine.memory.usable_bytes
+
+
+def test_node_of_gaudis():
+    """Eight accelerators, memory as hl-smi reports it."""
+    path = Path(__file__).parents[2] / "fixtures" / "gaudi2-x8.json"
+    machine = inspect_host(Host(ReplaySource(read_recording(path)), "recording"))
+    assert [(gpu.catalogue_id, gpu.memory.free_bytes >> 20) for gpu in machine.gpus] == [("gaudi2", 97536)] * 8
+    assert (machine.drivers.intel.name, machine.drivers.intel.version) == ("habanalabs", "1.17.0-28a11ca")
 
 
 @pytest.mark.parametrize(("driver", "state"), [(None, "no_driver"), ("vfio-pci", "wrong_driver")])

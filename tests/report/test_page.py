@@ -87,7 +87,9 @@ def test_spread_wider_than_the_page() -> None:
     """A name that is wider than the page is wrapped, and so is the text at the right."""
     page = _page(40)
     page.spread([("  GPU 0    ", ""), ("word " * 12 + "y" * 70, "bold")], "right " * 12)
-    assert max(map(len, _lines(page))) <= 40
+    lines = _lines(page)
+    assert max(map(len, lines)) <= 40
+    assert all(line == line.rstrip() for line in lines)
 
 
 def test_blank_lines_are_single() -> None:

@@ -100,6 +100,7 @@ def _filled(reading: GpuReading, card: Card) -> GpuReading:
             "pcie_width": card.pci.link_width,
             "pcie_max_generation": card.pci.link_max_generation,
             "pcie_max_width": card.pci.link_max_width,
+            "numa_node": card.pci.numa_node,
         }
     filled = complete(reading, sourced("sysfs", facts, state=reading.state))
     if card.kernel is not None:
