@@ -70,14 +70,15 @@ def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issu
     _put_bandwidth(figures, reading, card, index, issues)
     if card is not None:
         put_card(figures, card)
-    segment = card.segment if card else segment_of(reading.name, reading.brand)
+    name = reading.name or (card.name if card else _pci_name(reading))
+    segment = card.segment if card else segment_of(name, reading.brand)
     _put_derived(figures, reading, segment)
     if reading.vendor == "AMD":
         amd.put_derived(figures, reading)
     gpu = assemble(
         figures,
         index=index,
-        name=reading.name or (card.name if card else _pci_name(reading)),
+        name=name,
         vendor=reading.vendor,
         state=reading.state,
         kind=kind,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -65,7 +65,8 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
         from gpucheck.probes.windows import cim
 
         # PowerShell takes a second: once, before several probes want it
-        here.take(Running("cim", lambda: Found(cim(host)), {}, 20.0))
+        cim_call: Running[Mapping[str, Any]] = Running("cim", lambda: Found(cim(host)), {}, 20.0)
+        here.take(cim_call)
     pci: Running[tuple[PciDevice, ...]] = Running("pci", lambda: probe_pci(host), (), 3.0)
     platform = Running("platform", lambda: probe_platform(host), Platform(), 3.0)
     cpu = Running("cpu", lambda: probe_cpu(host), Cpu(), 12.0)

@@ -36,9 +36,14 @@ def cards_in_words(gpus: list[Gpu]) -> str:
     parts = []
     for like in kinds.values():
         total, number = like[0].memory.total_bytes, len(like)
-        size = "" if total is None else f", {nominal_gb(total, number)}"
+        size = "" if total is None else f", {_size_of(like[0], total, number)}"
         parts.append(f"{f'{number} ×' if number > 1 else 'one'} {like[0].name or 'GPU without a name'}{size}")
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _size_of(gpu: Gpu, total_bytes: int, number: int) -> str:
+    """The size on the box; a share of the machine's memory has no box."""
+    return format_bytes(total_bytes) if gpu.memory.kind == "shared" else nominal_gb(total_bytes, number)
 
 
 def _hardware(machine: Machine) -> str:

@@ -16,6 +16,9 @@ from gpucheck.probes.facts import Cpu, Memory, NvidiaDriver, Platform
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 # The recorded machines in which something is wrong; all others are healthy.
 ILL = {
+    "amd-no-kfd-permission": ["GC204"],
+    "amd-rocr-hip-hidden": ["GC402", "GC402"],
+    "amd-w7900-and-igpu": ["GC402"],
     "driver-missing": ["GC201"],
     "driver-mismatch": ["GC202"],
     "gpus-hidden": ["GC402"],

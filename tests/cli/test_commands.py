@@ -34,10 +34,9 @@ def test_report_is_the_default() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_fixture_is_a_report(name: str) -> None:
     """Whatever is wrong with a machine, its report is no failure: exit 0 and nothing on stderr."""
-    for options in ((), ("--json",), ("-v",)):
-        ran = run("--machine", fixture(name), *options)
-        assert (ran.code, ran.err) == (0, "")
-        assert ran.out
+    ran = run("--machine", fixture(name), "-v")
+    assert (ran.code, ran.err) == (0, "")
+    assert " machine: " in ran.out
 
 
 def test_version_and_help() -> None:

@@ -129,7 +129,7 @@ def test_sysctl_caches_and_vm_stat():
 
 
 def test_memory_without_psutil():
-    """macOS's own tools step in; one command each."""
+    """The system's own tools step in; one command each."""
     commands = {**SYSCTL, VM_STAT: "(page size of 16384 bytes)\nPages free: 65536.\nPages inactive: 65536.\n"}
     found = probe_memory(fake_host(system=DARWIN, commands=commands)).facts
     assert (found.total_bytes, found.available_bytes) == (128 << 30, 2 << 30)

@@ -41,7 +41,7 @@ def test_shadowed_library():
 def test_gpus_of_other_makers():
     """AMD's and Intel's GPUs have no NVML: present by their drivers, unnamed."""
     assert found(drivers=["u0388358.inf_amd64_3f8e", "iigd_dch.inf_amd64_2951"]) == ["wsl_unnamed_gpu"]
-    assert makers_of(["u0388358.inf_amd64_3f8e", "iigd_dch.inf_amd64_2951", "nvltwi.inf_amd64_08cf", "c_gpu.inf_a"]) == (
+    assert makers_of(["u0388358.inf_amd64_3f8e", "iigd_dch.inf_amd64_2951", "nvltwi.inf_amd64_08cf", "c_gpu.inf"]) == (
         "AMD", "Intel", "NVIDIA",
     )  # fmt: skip
 
