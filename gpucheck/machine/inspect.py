@@ -165,6 +165,11 @@ def _beyond_nvml(host: Host, gpus: tuple[GpuReading, ...], here: _Inspection) ->
 
         tegra = here.take(Running("tegra", lambda: probe_tegra(host), None, 3.0))
         gpus = with_tegra(gpus, tegra) if tegra is not None else gpus
+        if not gpus:
+            from gpucheck.probes.firmware import promised_gpu
+
+            promised = here.take(Running("firmware", lambda: Found(promised_gpu(host)), None, 3.0))
+            gpus = (promised,) if promised is not None else ()
     if is_windows(host):
         from gpucheck.probes.windows_gpus import Adapter, memory_bytes, note_wddm, probe_adapters, with_adapters
 

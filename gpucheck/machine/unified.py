@@ -115,7 +115,7 @@ def _working_set(reading: GpuReading, total: Share, index: int, issues: Issues) 
     """Metal's limit: as somebody has set it, else assumed; unknown of GPUs that are not Apple's."""
     if reading.vendor != "Apple" or reading.state != "ok":
         return Share(None, "assumed")
-    if reading.memory_limit_bytes is not None or total.value is None:
+    if reading.memory_limit_bytes is not None or not total.value:
         return Share(reading.memory_limit_bytes, "reported")
     limit = working_set_bytes(total.value)
     issues.add(

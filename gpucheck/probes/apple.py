@@ -122,7 +122,7 @@ def _apple(entry: dict[str, Any], name: str, mac: _Mac, index: int) -> GpuReadin
         sources["memory_limit_bytes"] = mac.limit[1]
     return GpuReading(
         vendor="Apple",
-        state="unreachable" if virtual else "ok",
+        state="unsupported" if virtual else "ok",
         driver_index=index,
         name=name,
         integrated=True,
@@ -140,7 +140,7 @@ def _other(entry: dict[str, Any], name: str | None, vendor: Vendor, index: int) 
     memory = parse_size(entry.get("spdisplays_vram"))
     return GpuReading(
         vendor=vendor,
-        state="unreachable",
+        state="unsupported",
         driver_index=index,
         name=name,
         # not its PCI id, under which the catalogue has a desktop card: 7340 is also an RX 5500 XT

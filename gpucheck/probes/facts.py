@@ -21,6 +21,7 @@ State = Literal[
     "driver_mismatch",  # kernel module and library are of different versions
     "no_permission",
     "unreachable",  # driver and card are there, but its interface is silent (a container without --gpus)
+    "unsupported",  # there and driven, but no AI framework can use it on this system, and nothing mends that
     "unknown",
 ]
 

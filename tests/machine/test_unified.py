@@ -17,6 +17,7 @@ from gpucheck.machine.unified import is_shared_part, shared_memory, working_set_
 from gpucheck.probes.coherent import without_hbm
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading, Memory
+from tests.fake_source import fake_host
 
 GIB, MIB = 1 << 30, 1 << 20
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -84,7 +85,7 @@ class TestRule:
 
     def test_a_gpu_that_cannot_be_used_gives_nothing(self):
         """A paravirtual Apple GPU has a size and no room."""
-        reading = GpuReading(vendor="Apple", state="unreachable", memory_total_bytes=7 * GIB)
+        reading = GpuReading(vendor="Apple", state="unsupported", memory_total_bytes=7 * GIB)
         values, _, noted = pool_of(reading, Memory(7 * GIB, 6 * GIB, usable_bytes=6 * GIB))
         assert (values, noted) == ([7 * GIB, 6 * GIB, None], [])
 
@@ -104,7 +105,7 @@ class TestRule:
         st.builds(
             GpuReading,
             vendor=st.sampled_from(["NVIDIA", "AMD", "Intel", "Apple"]),
-            state=st.sampled_from(["ok", "unreachable", "unknown"]),
+            state=st.sampled_from(["ok", "unsupported", "unknown"]),
             memory_total_bytes=st.none() | st.integers(0, 1 << 40),
             memory_free_bytes=st.none() | st.integers(0, 1 << 40),
             memory_limit_bytes=st.none() | st.integers(1, 1 << 40),
@@ -164,6 +165,19 @@ class TestSpark:
             alone.memory, "discrete", alone.bandwidth_bytes_per_s,
         )  # fmt: skip
         assert (own.kind, own.pci_address) == ("unified", "000f:01:00.0")
+
+    def test_a_spark_that_shows_no_gpu(self):
+        """A copied tree without a bus: the firmware's name tells that there is a GB10, and no more than that."""
+        files = {"/sys/class/dmi/id/product_name": "NVIDIA_DGX_Spark\n",
+                 "/proc/meminfo": "MemTotal: 125508468 kB\nMemAvailable: 121737812 kB\n"}  # fmt: skip
+        machine = inspect_host(fake_host(files=files))
+        (gpu,) = machine.gpus
+        assert (gpu.catalogue_id, gpu.kind, gpu.state) == ("gb10", "unified", "unknown")
+        assert (gpu.memory.total_bytes, gpu.memory.usable_bytes) == (125508468 * 1024, None)
+        assert machine.usable_gpus == ()
+        for product in ("ASUS Ascent GX10", "Super Server", ""):
+            assert inspect_host(fake_host(files={"/sys/class/dmi/id/product_name": product})).gpus == ()
+        assert inspect_host(fake_host(files={"/sys/class/dmi/id/product_name": "Pro Max with GB10"})).gpus != ()
 
     def test_n1x(self):
         """The wrong small number of NVML loses against the pool, and both are told."""

@@ -49,7 +49,7 @@ def test_profiler_times_out():
 def test_virtual_mac():
     """A paravirtual GPU says that MPS works, and gives it no memory (runner-images #9918)."""
     (gpu,) = probe_apple(mac({"sppci_model": "Apple Paravirtual device"})).facts
-    assert (gpu.state, gpu.virtualization) == ("unreachable", "paravirtual")
+    assert (gpu.state, gpu.virtualization) == ("unsupported", "paravirtual")
 
 
 def test_virtual_mac_without_a_profiler():
@@ -58,9 +58,9 @@ def test_virtual_mac_without_a_profiler():
         ("sysctl", "hw", "machdep.cpu"): "hw.memsize: 7516192768\nmachdep.cpu.brand_string: Apple M1 (Virtual)\n"
     }
     (gpu,) = probe_apple(fake_host(system=DARWIN, commands=commands)).facts
-    assert (gpu.state, gpu.name) == ("unreachable", "Apple Paravirtual device")
+    assert (gpu.state, gpu.name) == ("unsupported", "Apple Paravirtual device")
     (gpu,) = probe_apple(mac({"sppci_model": "Apple M4"}, more={("sysctl", "-n", "kern.hv_vmm_present"): "1\n"})).facts
-    assert gpu.state == "unreachable"
+    assert gpu.state == "unsupported"
 
 
 def test_discrete_card_of_an_old_mac():
@@ -69,7 +69,7 @@ def test_discrete_card_of_an_old_mac():
              "spdisplays_vram": "8 GB", "spdisplays_device-id": "0x7340"}  # fmt: skip
     commands = {PROFILER: json.dumps({"SPDisplaysDataType": [entry]})}
     (gpu,) = probe_apple(fake_host(system=DARWIN, commands=commands)).facts
-    assert (gpu.vendor, gpu.state, gpu.integrated) == ("AMD", "unreachable", False)
+    assert (gpu.vendor, gpu.state, gpu.integrated) == ("AMD", "unsupported", False)
     assert (gpu.memory_total_bytes, gpu.sources["memory_total_bytes"]) == (8 << 30, "system_profiler")
 
 
