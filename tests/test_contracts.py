@@ -26,6 +26,7 @@ CATEGORIES = {"High-end", "Mid-range", "Budget", "Consumer", "Integrated", "CPU 
 FIGURES = (
     "bandwidth_bytes_per_s", "l2_cache_bytes", "infinity_cache_bytes", "multiprocessors", "shader_cores",
     "matrix_cores", "matrix_generation", "tdp_w", "architecture", "compute_capability", "gfx_target",
+    "power_limit_w", "processes", "processes_memory_bytes",
 )  # fmt: skip
 SHOWN = (
     "memory.total_bytes", "memory.free_bytes", "bandwidth_bytes_per_s", "shader_cores", "matrix_cores",

@@ -58,7 +58,7 @@ def effective_memory(machine: Machine) -> EffectiveMemory:
     limits = [limit for limit in (host.total_bytes, host.limit_bytes) if limit is not None]
     cards: dict[str, list[Device]] = {}
     alone: list[Pool] = []
-    for gpu in machine.usable_gpus:
+    for gpu in _computing(machine):
         kind = _kind(gpu)
         device = _device(gpu, host.usable_bytes if kind == "shared" else None)
         if kind == "cards":
@@ -67,6 +67,16 @@ def effective_memory(machine: Machine) -> EffectiveMemory:
             alone.append(Pool(kind, (device,)))
     pooled = [Pool("cards", tuple(sorted(devices, key=_roomiest_first))) for devices in cards.values()]
     return EffectiveMemory((*pooled, *alone), host.usable_bytes, min(limits, default=None))
+
+
+def _computing(machine: Machine) -> tuple[Gpu, ...]:
+    """The usable GPUs that a workload would be put on.
+
+    Graphics that share the CPU's memory count only where there is no card beside them, and only if they are of a kind
+    that frameworks compute on: a laptop's UHD Graphics shares more memory than its RTX has, and is no use.
+    """
+    cards = tuple(gpu for gpu in machine.usable_gpus if gpu.kind != "integrated")
+    return cards or tuple(gpu for gpu in machine.usable_gpus if gpu.catalogue_id is not None)
 
 
 def _kind(gpu: Gpu) -> PoolKind:

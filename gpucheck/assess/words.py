@@ -55,6 +55,8 @@ def nominal_gib(total_bytes: int) -> float:
 def nominal_gb(total_bytes: int, number: int = 1) -> str:
     """The size that a card is sold as, of `number` such cards together: "24 GB", "640 GB"."""
     gib = nominal_gib(total_bytes) * number
+    if gib >= 1000:
+        return f"{gib / 1024:.1f} TB"
     return f"{gib:,.0f} GB" if gib >= 3 or gib == int(gib) else f"{gib:.1f} GB"
 
 

@@ -20,7 +20,7 @@ _GLUED = (
     re.compile(r"(?<=\d{3})(?=(?:ti|super|xtx|xt|gre)\b)"),  # 5070Ti
 )
 _SIZE = re.compile(r"\b(\d+(?:\.\d+)?) ?g(?:i?b)?\b")
-_WORD = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*")
+_WORD = re.compile(r"[^\W_]+(?:\.[^\W_]+)*")
 _LAPTOP = re.compile(r"\b(?:laptop|mobile|notebook|max-q design)\b")  # a "Max-Q Workstation Edition" is none
 
 

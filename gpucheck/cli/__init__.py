@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -28,7 +29,12 @@ click.version_option(__version__, "--version", prog_name="gpucheck", message="%(
 
 def main() -> NoReturn:
     """Run the command and leave at once: a native call that hangs is left behind on its thread, not waited for."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = run(sys.argv[1:])
+    if "gpucheck.host.commands" in sys.modules:
+        from gpucheck.host.commands import end_running
+
+        end_running()
     try:
         sys.stdout.flush()
         sys.stderr.flush()

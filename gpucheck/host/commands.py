@@ -20,6 +20,8 @@ from gpucheck.host.answer import (
 
 MAX_OUTPUT_BYTES = 8 << 20
 
+_RUNNING: set[Any] = set()  # child processes of this process: they have sessions of their own, and outlive it else
+
 
 def find_program(name: str) -> str | None:
     """The file that PATH gives for `name`. Written out because importing shutil costs 6 ms of the budget."""
@@ -54,11 +56,19 @@ def run(argv: list[str], timeout_s: float) -> Answer[dict[str, Any]]:
         return failed(NO_PERMISSION, error)
     except (OSError, ValueError) as error:  # not an executable format, too many processes, a null byte
         return failed(IO_ERROR, error)
+    _RUNNING.add(child)
     collect = _collect if os.name == "posix" else _communicate
     try:
         return collect(child, argv[0], time.monotonic() + timeout_s, timeout_s)
     finally:
         _end(child)
+        _RUNNING.discard(child)
+
+
+def end_running() -> None:
+    """Kill the programs that still run, for a process that leaves without waiting for its threads."""
+    for child in list(_RUNNING):
+        _kill(child)
 
 
 def _collect(child: Any, name: str, deadline: float, timeout_s: float) -> Answer[dict[str, Any]]:
@@ -112,16 +122,22 @@ def _finished(name: str, stdout: bytes, stderr: bytes, returncode: int) -> Answe
     return Answer({**text, "returncode": returncode})
 
 
-def _end(child: Any) -> None:
-    """Kill what is left of the program and its children, and reap it if it can die."""
+def _kill(child: Any) -> None:
+    """End a program and what it has started, at once."""
     import signal
-    import subprocess
 
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them have gone
             os.killpg(child.pid, signal.SIGKILL)
     elif child.poll() is None:
         child.kill()
+
+
+def _end(child: Any) -> None:
+    """Kill what is left of the program and its children, and reap it if it can die."""
+    import subprocess
+
+    _kill(child)
     child.stdout.close()
     child.stderr.close()
     # In the kernel, waiting for a dead GPU, not even SIGKILL ends it, and nobody may wait for it.

@@ -139,12 +139,16 @@ def idle_usable_bytes(total_bytes: int, card: Card, nominal: bool) -> int:
 
 def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
     """The catalogue's card, unless what the driver counts on the board contradicts it."""
-    found = amd.identified(reading) if reading.vendor == "AMD" else identify(
-        reading.vendor,
-        reading.name,
-        reading.pci_device_id,
-        reading.memory_total_bytes,
-        reading.multiprocessors,
+    found = (
+        amd.identified(reading)
+        if reading.vendor == "AMD"
+        else identify(
+            reading.vendor,
+            reading.name,
+            reading.pci_device_id,
+            reading.memory_total_bytes,
+            reading.multiprocessors,
+        )
     )
     found = found or binned_choice(reading)
     if found is None and reading.vendor == "AMD":
@@ -176,6 +180,9 @@ def _put_reported(figures: Figures, reading: GpuReading) -> None:
         "pcie.max_generation": reading.pcie_max_generation,
         "pcie.max_width": reading.pcie_max_width,
         "tdp_w": reading.power_default_limit_w,
+        "power_limit_w": reading.power_limit_w,
+        "processes": reading.processes,
+        "processes_memory_bytes": reading.processes_memory_bytes,
     }
     for path, value in reported.items():
         figures.put(path, value, "reported")
@@ -308,9 +315,6 @@ def _state_facts(reading: GpuReading) -> dict[str, Any]:
         "compute_mode": reading.compute_mode,
         "persistence": reading.persistence,
         "virtualization": reading.virtualization,
-        "power_limit_w": reading.power_limit_w,
-        "processes": reading.processes,
-        "processes_memory_bytes": reading.processes_memory_bytes,
         "throttle_reasons": reading.throttle_reasons,
         "pci_address": reading.pci_address,
         "pci_id": _pci_id(reading),

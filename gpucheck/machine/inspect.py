@@ -28,8 +28,8 @@ from gpucheck.probes.facts import (
 from gpucheck.probes.frameworks import probe_frameworks
 from gpucheck.probes.limits import probe_limits
 from gpucheck.probes.memory import probe_memory
-from gpucheck.probes.nvidia import Nvidia, probe_nvidia
 from gpucheck.probes.numa import probe_numa
+from gpucheck.probes.nvidia import Nvidia, probe_nvidia
 from gpucheck.probes.pci import pci_order, probe_pci
 from gpucheck.probes.platform import probe_platform
 from gpucheck.probes.storage import probe_storage

@@ -72,7 +72,7 @@ def _free(reading: GpuReading, host: Memory) -> Share:
     if host.available_bytes is not None:
         # CUDA says MemFree: 1.5 GB where 60 can be had (sglang #10075, unsloth #6757)
         return Share(host.available_bytes, "derived")
-    return Share(reading.memory_free_bytes, "reported")
+    return Share(None if reading.vendor == "NVIDIA" else reading.memory_free_bytes, "reported")
 
 
 def _least(share: Share, bound: Share) -> Share:
@@ -87,6 +87,10 @@ def _total(reading: GpuReading, host: Memory, index: int, issues: Issues) -> Sha
     told, machine = reading.memory_total_bytes, host.total_bytes
     if told is None or reading.vendor == "Intel":
         return Share(machine, "derived")
+    if reading.vendor == "NVIDIA" and machine is None:
+        detail = f"the driver tells of {told >> 20:,} MiB, which may be a carve-out; the machine's memory is not known"
+        issues.add("carve_out", f"gpus[{index}].memory.total_bytes", detail)
+        return Share(None, "derived")
     if reading.vendor == "NVIDIA" and machine is not None and told < _WHOLE_POOL * machine:
         # N1X: 8,128 MiB where CUDA allocates from a pool of 46,477 (unsloth #10283, #11208)
         issues.add(

@@ -56,7 +56,8 @@ def parse_cgroup(text: str) -> dict[str, str]:
 def memory_limits(host: Host, issues: Issues, total_bytes: int | None) -> tuple[list[MemoryLimit], bool]:
     """Every memory limit below the machine's own that binds this process, innermost first, and whether these are all.
 
-    A file that is there and cannot be read may hold a tighter one. `memory.high` is left out: the kernel slows a group down there, it does not stop it.
+    A file that is there and cannot be read may hold a tighter one. `memory.high` is left out: the kernel slows a
+    group down there, it does not stop it.
     """
     limits, complete = [], True
     paths = _own_paths(host, issues)

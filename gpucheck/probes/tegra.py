@@ -18,6 +18,7 @@ from gpucheck.probes.memory import MEMINFO, parse_meminfo
 
 TREES = ("/proc/device-tree", "/sys/firmware/devicetree/base")
 RELEASE = "/etc/nv_tegra_release"
+ON_BUS = frozenset({"2b00"})  # Thor's GPU is a device of the PCI bus, unlike those before it
 DEVICE = "/dev/nvmap"  # what CUDA allocates through on every Jetson Linux
 # Chips by their device-tree name: the chip's own, and its GPU's compute capability.
 CHIPS = {
@@ -104,7 +105,7 @@ def with_tegra(readings: tuple[GpuReading, ...], tegra: Tegra) -> tuple[GpuReadi
 
     A card in a slot of the same board is another GPU and stays as it is.
     """
-    own = [reading for reading in readings if reading.name is not None and _TEGRA_NAME.search(reading.name)]
+    own = [reading for reading in readings if _is_own(reading, tegra)]
     if not own:
         made = GpuReading(
             vendor="NVIDIA",
@@ -117,6 +118,15 @@ def with_tegra(readings: tuple[GpuReading, ...], tegra: Tegra) -> tuple[GpuReadi
         )
         return (*readings, made)
     return tuple(_completed(reading, tegra) if reading is own[0] else reading for reading in readings)
+
+
+def _is_own(reading: GpuReading, tegra: Tegra) -> bool:
+    """Whether NVML means the chip's GPU: by name, and where it has none, as a card in a slot has an address."""
+    if reading.name is not None:
+        return _TEGRA_NAME.search(reading.name) is not None
+    if reading.pci_address is None or reading.pci_device_id in ON_BUS:
+        return True
+    return reading.compute_capability == tegra.compute_capability
 
 
 def _completed(reading: GpuReading, tegra: Tegra) -> GpuReading:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpucheck.host.answer import NOT_FOUND
 from gpucheck.host.host import Host
@@ -89,14 +90,32 @@ def with_adapters(
     readings: Sequence[GpuReading], adapters: Sequence[Adapter], host_bytes: int | None, issues: Issues
 ) -> list[GpuReading]:
     """The readings of NVML, and one for each adapter that it does not name."""
-    named = [reading.pci_device_id for reading in readings if reading.vendor == "NVIDIA"]
-    found = list(readings)
-    for adapter in adapters:
-        if adapter.vendor == "NVIDIA" and adapter.device_id in named:
-            named.remove(adapter.device_id)
+    left, found = list(adapters), []
+    for reading in readings:
+        adapter = _adapter_of(reading, left)
+        if adapter is None:
+            found.append(reading)
             continue
-        found.append(_reading(adapter, host_bytes, issues))
-    return found
+        left.remove(adapter)
+        found.append(
+            replace(
+                reading,
+                name=reading.name or adapter.name,
+                pci_device_id=reading.pci_device_id or adapter.device_id,
+                pci_subsystem=reading.pci_subsystem or adapter.subsystem,
+            )
+        )
+    return [*found, *(_reading(adapter, host_bytes, issues) for adapter in left)]
+
+
+def _adapter_of(reading: GpuReading, adapters: Sequence[Adapter]) -> Adapter | None:
+    """NVML's card among the adapters: by id, by name, and one of which NVML knows neither is any of NVIDIA's."""
+    own = [adapter for adapter in adapters if adapter.vendor == reading.vendor]
+    if reading.pci_device_id is not None:
+        own = [adapter for adapter in own if adapter.device_id == reading.pci_device_id]
+    elif reading.name is not None:
+        own = [adapter for adapter in own if adapter.name == reading.name]
+    return own[0] if own else None
 
 
 def note_wddm(host: Host, readings: Sequence[GpuReading], issues: Issues) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.fit import largest_fitting
+from gpucheck.assess.memory import effective_memory
 from gpucheck.assess.words import nominal_gb
 from gpucheck.machine.types import Gpu, Machine
 from gpucheck.units import format_bytes
@@ -67,7 +68,8 @@ def _hardware(machine: Machine) -> str:
 def _capacity(machine: Machine) -> str:
     """What it holds in 4-bit, from best to worst place."""
     largest = largest_fitting(machine, "Q4_K_M")
-    if not machine.usable_gpus:
+    pools = effective_memory(machine).pools
+    if not pools:
         room = machine.memory.usable_bytes
         if room is None:
             return "How much memory it has is not known."
@@ -75,7 +77,7 @@ def _capacity(machine: Machine) -> str:
         if largest.in_ram is None:
             return f"Holds none of the usual model sizes {where}."
         return f"Holds models up to about {_size(largest.in_ram)} in 4-bit {where}, on the CPU."
-    several = "GPUs" if len(machine.usable_gpus) > 1 else "GPU"
+    several = "GPUs" if any(len(pool.devices) > 1 for pool in pools) else "GPU"
     if all(gpu.kind == "mig" for gpu in machine.usable_gpus):
         several = "largest slice"
     if largest.on_gpus is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from gpucheck.assess.findings import Finding
+from gpucheck.assess.memory import effective_memory
 from gpucheck.machine.types import Machine
 from gpucheck.report.document import CatalogueReport, Document, ErrorReport, FitReport, Report
 from gpucheck.report.headline import headline, problem_line
@@ -46,7 +47,7 @@ def _report(page: Page, report: Report, verbose: bool) -> None:
     _host(page, machine, verbose)
     show_gpus(page, machine, verbose)
     page.blank()
-    show_table(page, report.fit, gpu=bool(machine.usable_gpus))
+    show_table(page, report.fit, gpu=bool(effective_memory(machine).pools))
     if verbose:
         page.blank()
         show_ranges(page, report.fit)
@@ -96,6 +97,8 @@ def _system(machine: Machine) -> str:
     parts = [f"{name} {platform.kernel}" if platform.kernel else name, platform.distribution]
     if platform.os == "windows" and platform.distribution:
         parts = [platform.distribution]  # "Microsoft Windows 11 Pro, build 26100" says it all
+    elif platform.os == "darwin" and platform.distribution:
+        parts = [platform.distribution, f"Darwin {platform.kernel}" if platform.kernel else None]
     if platform.wsl:
         parts.append("WSL2")
     around = f"container ({platform.container})" if platform.container else None

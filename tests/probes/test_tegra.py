@@ -97,6 +97,17 @@ def test_nvml_in_part():
     assert kept.name == "Orin (nvgpu)"
 
 
+def test_nvml_without_a_name():
+    """A GPU that NVML cannot name is the chip's, and not a second one beside it."""
+    for reading in (
+        GpuReading(vendor="NVIDIA", state="unknown", driver_index=0),
+        GpuReading(vendor="NVIDIA", state="ok", pci_address="0000:01:00.0", compute_capability="8.7"),
+        GpuReading(vendor="NVIDIA", state="unreachable", pci_address="0000:01:00.0", pci_device_id="2b00"),
+    ):
+        (found,) = with_tegra((reading,), ORIN)
+        assert (found.name, found.state) == (ORIN.name, reading.state)
+
+
 def test_card_in_a_slot():
     """An IGX board's RTX stays as it is, and the chip's GPU is added to it."""
     card = GpuReading(vendor="NVIDIA", state="ok", name="NVIDIA RTX 6000 Ada Generation", memory_total_bytes=48 << 30)

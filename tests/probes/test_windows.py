@@ -114,6 +114,9 @@ def test_one_card_is_one_reading():
     nvml = GpuReading(vendor="NVIDIA", state="ok", name="NVIDIA GeForce RTX 4090", pci_device_id="2684")
     one = adapter("NVIDIA GeForce RTX 4090", memory_bytes=24 * GIB)
     assert with_adapters([nvml], [one], None, Issues()) == [nvml]
+    for known in ({"name": "NVIDIA GeForce RTX 4090"}, {"pci_device_id": "2684"}, {}):
+        (found,) = with_adapters([GpuReading(vendor="NVIDIA", state="lost", **known)], [one], None, Issues())
+        assert (found.state, found.name, found.pci_device_id) == ("lost", "NVIDIA GeForce RTX 4090", "2684")
     second = with_adapters([nvml], [one, one], None, Issues())[1]
     assert (second.state, second.memory_total_bytes) == ("unreachable", 24 * GIB)
 

@@ -15,15 +15,13 @@ from gpucheck.machine.types import Machine
 __all__ = ["Finding", "Remedy", "Severity", "find_problems"]
 
 _RULES: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
-    hardware.no_instances, hardware.narrow_link, hardware.prohibited, driver.undriven, driver.dropped, limits.hidden,
-    health.lost, health.fabric, health.ailing_memory, health.throttled,
+    hardware.no_instances, hardware.narrow_link, hardware.prohibited, driver.undriven, driver.dropped, driver.shadowed,
+    limits.hidden, health.lost, health.fabric, health.ailing_memory, health.throttled,
 )  # fmt: skip
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
 def find_problems(machine: Machine) -> tuple[Finding, ...]:
-    """Every finding, the worst first. A machine without an accelerator has none of its own to find."""
-    if not machine.gpus:
-        return ()
+    """Every finding, the worst first."""
     found = [finding for rule in _RULES for finding in rule(machine)]
     return tuple(sorted(found, key=lambda finding: (_ORDER[finding.severity], finding.code)))

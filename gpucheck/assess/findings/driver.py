@@ -151,3 +151,21 @@ _DRIVER_STATES: dict[str, Callable[[Machine, list[Gpu]], Finding]] = {
     "no_permission": _no_permission,
     "unreachable": _unreachable,
 }
+
+
+def shadowed(machine: Machine) -> Iterator[Finding]:
+    """WSL2's own NVML hidden by a distribution's package: the GPU is there and nothing can name it."""
+    for issue in machine.issues:
+        if issue.code == "wsl_shadowed_library":
+            yield Finding(
+                code="GC207",
+                severity="error",
+                title="A package of the distribution hides WSL's own NVIDIA library, so no GPU is found",
+                found="Driver Not Loaded from the distribution's libnvidia-ml.so.1",
+                required=f"the library at {issue.source}",
+                remedy=Remedy(
+                    "remove the distribution's libnvidia packages, or put WSL's folder first",
+                    ("sudo apt purge 'libnvidia-*'", "export LD_LIBRARY_PATH=/usr/lib/wsl/lib:$LD_LIBRARY_PATH"),
+                ),
+                source="nvml",
+            )

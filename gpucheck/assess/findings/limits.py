@@ -21,7 +21,7 @@ def hidden(machine: Machine) -> Iterator[Finding]:
             code="GC402",
             severity="warning" if every else "info",
             title=f"{name} hides {'every GPU' if every else named(gpus)} from this process",
-            found=variable,
+            found=variable if variable.partition("=")[2] else f"{variable} (set to nothing)",
             required=f"{name} unset, or naming the GPUs to use",
             remedy=Remedy("let the process see them", (f"unset {name}",)),
             source=name,
