@@ -103,10 +103,16 @@ def test_order_does_not_matter(words):
 @given(st.text(max_size=200))
 @settings(max_examples=300)
 def test_any_text_gives_clean_words(name):
-    """Any text gives plain lower-case words, and brackets around it change nothing."""
+    """Any text gives lower-case words without spaces, and brackets around it change nothing."""
     words = ordered_tokens(name)
-    assert all(word and word == word.lower() and word.isascii() and " " not in word for word in words)
+    assert all(word and word == word.lower() and " " not in word for word in words)
     assert tokens(f"({name})") == tokens(name)
+
+
+@pytest.mark.parametrize("extra", ["日本", "é", "Ω"])
+def test_words_of_any_script_count(extra):
+    """A name with a word that no card has is no card's name, in whatever script the word is."""
+    assert tokens(f"RTX 4090 {extra}") != tokens("RTX 4090")
 
 
 @pytest.mark.parametrize(
