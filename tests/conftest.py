@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# A deadline for each example measures the machine that runs the tests, not gpucheck.
+hypothesis.settings.register_profile("gpucheck", deadline=None)
+hypothesis.settings.load_profile("gpucheck")
 
 # Variables that change what gpucheck looks at or how it prints; a developer may have any of them set.
 _VARIABLES = (

@@ -360,8 +360,8 @@ def test_nvidia_smi_misbehaves(what: str, tmp_path: Path) -> None:
 
 
 HANGING = {
-    "deaf to signals": "trap '' TERM INT\nsleep 300 &\necho $! >> {folder}/pids\nwait\nsleep 300",
-    "gone, but a grandchild keeps its output open": "sleep 300 &\necho $! >> {folder}/pids\necho started",
+    "deaf to signals": "trap '' TERM INT\n{sleep} &\necho $! >> {folder}/pids\nwait\n{sleep}",
+    "gone, but a grandchild keeps its output open": "{sleep} &\necho $! >> {folder}/pids\necho started",
 }
 
 
@@ -371,7 +371,8 @@ def test_nvidia_smi_hangs(tmp_path: Path) -> None:
     folders = [tmp_path / what for what in HANGING]
     for folder, script in zip(folders, HANGING.values(), strict=True):
         folder.mkdir()
-        _fake_smi(folder, script.format(folder=shlex.quote(str(folder))))
+        sleep = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(300)'"  # there may be no sleep on PATH
+        _fake_smi(folder, script.format(folder=shlex.quote(str(folder)), sleep=sleep))
     started = time.monotonic()
     with ThreadPoolExecutor() as pool:  # both cost their whole time limit: wait for both at once
         paths = [f"{folder}{os.pathsep}{os.environ['PATH']}" for folder in folders]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def test_reader_that_leaves(arguments: tuple[str, ...]) -> None:
 def test_head() -> None:
     """`gpucheck | head -1` gets its line, in the usual way to look at a large document."""
     child = subprocess.Popen(command("gpus", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    done = subprocess.run(["head", "-1"], stdin=child.stdout, capture_output=True, check=True)
+    first_line = [sys.executable, "-c", "import sys; sys.stdout.write(sys.stdin.readline())"]
+    done = subprocess.run(first_line, stdin=child.stdout, capture_output=True, check=True)
     assert child.stdout is not None
     assert child.stderr is not None
     child.stdout.close()
@@ -155,33 +157,35 @@ def test_affinity() -> None:
 
 @posix_only
 def test_interrupted(tmp_path: Path) -> None:
-    """Ctrl-C during an inspection ends it at once with exit 130, without a traceback."""
-    program = tmp_path / "nvidia-smi"
-    program.write_text(
-        f"#!/bin/sh\necho $$ > {tmp_path}/pid.new\nmv {tmp_path}/pid.new {tmp_path}/pid\nexec sleep 60\n"
-    )
+    """Ctrl-C during an inspection ends it and what it has started at once, exit 130, without a traceback."""
+    program, note = tmp_path / "nvidia-smi", tmp_path / "pid"
+    hang = f"import os, time; print(os.getpid(), file=open({str(note)!r}, 'w'), flush=True); time.sleep(60)"
+    program.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(hang)}\n")
     program.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     child = subprocess.Popen(
         command("--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PATH": path}
     )
     for _ in range(100):
-        if (tmp_path / "pid").exists() or child.poll() is not None:
+        if (note.exists() and note.read_text().strip()) or child.poll() is not None:
             break
         time.sleep(0.05)
-    if not (tmp_path / "pid").exists():
+    if not note.exists():
         child.communicate()
         pytest.skip("this machine has NVML, and nvidia-smi was not asked")
-    try:
-        started = time.monotonic()
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=10)
-        assert time.monotonic() - started < 3
-        assert (child.returncode, out) == (130, b"")
-        assert b"Traceback" not in err
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    started = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=10)
+    assert time.monotonic() - started < 3
+    assert (child.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+    for _ in range(100):
+        try:
+            os.kill(int(note.read_text()), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    pytest.fail("nvidia-smi outlived gpucheck")
 
 
 def test_standard_input_is_not_read() -> None:

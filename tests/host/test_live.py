@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 
 import pytest
@@ -117,7 +118,13 @@ def test_another_python():
 
 @pytest.mark.parametrize(
     ("script", "error"),
-    [("exit 3", "malformed"), ("echo nonsense", "malformed"), ("echo '[1]'", "malformed"), ("sleep 30", "timeout")],
+    [
+        ("exit 3", "malformed"),
+        ("echo nonsense", "malformed"),
+        ("echo '[1]'", "malformed"),
+        (f"exec {shlex.quote(sys.executable)} -c 'import time; time.sleep(30)'", "timeout"),
+    ],
+    ids=["exits", "prints words", "prints a list", "hangs"],
 )
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 def test_python_that_is_none(tmp_path, script, error):
