@@ -122,7 +122,8 @@ def single_faults(recording: Recording) -> Iterator[Fault]:
         if section not in STEADY:
             for key, answer in answers.items():
                 for replacement in replacements(section, answer):
-                    if replacement.error in {"not_found", "not_recorded"} and key.startswith(ABSENCE_TELLS):
+                    absent = replacement.error in {"not_found", "not_recorded"}
+                    if absent and (key.startswith(ABSENCE_TELLS) or key.endswith("/driver")):
                         continue
                     if key.endswith("/Handle") and replacement.error in {"nvml_not_found", "nvml_invalid_argument"}:
                         continue  # an empty slot
@@ -140,12 +141,11 @@ def wrong_facts(healthy: dict[str, Any], faulty: dict[str, Any], faults: dict[Ke
     wrong = []
     for part in ("platform", "cpu", "memory", "limits"):
         wrong += _changed(part, healthy[part], faulty[part], {}, {})
-    before = {_identity(gpu): gpu for gpu in healthy["gpus"]}
+    left = list(healthy["gpus"])
     for gpu in faulty["gpus"]:
-        twin = before.pop(_identity(gpu), None)
-        if twin is None:
-            twin = next((other for other in before.values() if other["pci_address"] is None), None)
+        twin = _twin(gpu, left)
         if twin is not None:
+            left.remove(twin)
             wrong += _changed(f"gpus[{gpu['index']}]", twin, gpu, twin["sources"], gpu["sources"])
     silent = all(key[0] == "nvml" and found.error in DOES_NOT_APPLY for key, found in faults.items())
     if not silent and len(faulty["issues"]) <= len(healthy["issues"]) and _unknown(healthy) < _unknown(faulty):
@@ -156,7 +156,8 @@ def wrong_facts(healthy: dict[str, Any], faulty: dict[str, Any], faults: dict[Ke
 # What says how a device stands now, or what depends on it; a fault is news about just that.
 _STANDING = frozenset({
     "index", "state", "detail", "name", "visible", "hidden_by", "category", "sources", "processes", "throttle_reasons",
-    "processes_memory_bytes", "container", "virtual_machine", "usable_cores_reason", "limit_source", "segment",
+    "processes_memory_bytes", "container", "virtual_machine", "distribution", "usable_cores_reason", "limit_source",
+    "segment",
 })  # fmt: skip
 _NEAR = 0.08
 
@@ -185,13 +186,22 @@ def _changed(path: str, before: Any, after: Any, sources: dict[str, str], weaker
     return [f"{path}: {before!r} became {after!r}"]
 
 
-def _identity(gpu: dict[str, Any]) -> tuple[Any, ...]:
-    return gpu["pci_address"], gpu["kind"] == "mig" and gpu["uuid"]
+def _twin(gpu: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The same device in the healthy report: by address and slice, or the maker's own that has lost its address."""
+    alike = [
+        one for one in others if one["vendor"] == gpu["vendor"] and (one["kind"] == "mig") == (gpu["kind"] == "mig")
+    ]
+    for fact in ("pci_address", "uuid", "index"):
+        found = [one for one in alike if one[fact] is not None and one[fact] == gpu[fact]]
+        if len(found) == 1:
+            return found[0]
+        alike = found or alike
+    return alike[0] if len(alike) == 1 else None
 
 
 def _unknown(found: Any) -> int:
     if isinstance(found, dict):
-        return sum(_unknown(value) for key, value in found.items() if key != "issues")
+        return sum(_unknown(value) for key, value in found.items() if key not in {"issues", "numa_node"})
     return sum(map(_unknown, found)) if isinstance(found, list | tuple) else found is None
 
 
@@ -199,7 +209,9 @@ def run(name: str, recording: Recording, healthy: dict[str, Any], faults: dict[K
     """One injected fault, or several at once."""
     tally.runs[name] += 1
     begin = time.perf_counter()
-    label = f"{name}: " + ", ".join(f"{key} → {found.error or repr(found.value)[:40]}" for key, found in faults.items())
+    label = f"{name}: " + ", ".join(
+        f"{key[0]} {key[1][:90]} → {found.error or repr(found.value)[:40]}" for key, found in faults.items()
+    )
     try:
         faulty = document(FaultySource(recording, faults))
     except Exception as error:  # noqa: BLE001 - what the campaign is looking for

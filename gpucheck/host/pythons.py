@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from gpucheck.host.answer import MALFORMED, Answer, failed
 from gpucheck.host.commands import run
+from gpucheck.host.plain_json import parse_json
 
 FRAMEWORKS = (
     "torch", "tensorflow", "jax", "onnxruntime", "onnxruntime-gpu", "vllm", "llama-cpp-python", "transformers", "mlx",
@@ -40,7 +40,7 @@ def installed_frameworks(interpreter: str, timeout_s: float) -> Answer[dict[str,
         last = answer.value["stderr"].strip().splitlines()[-1:] or ["no message"]
         return failed(MALFORMED, f"{interpreter} exited with {answer.value['returncode']}: {last[0]}")
     try:
-        found = json.loads(answer.value["stdout"])
-    except ValueError as error:
+        found = parse_json(answer.value["stdout"])
+    except (ValueError, RecursionError) as error:
         return failed(MALFORMED, f"{interpreter}: {error}")
     return Answer(found) if isinstance(found, dict) else failed(MALFORMED, f"{interpreter}: not an object")

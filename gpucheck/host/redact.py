@@ -17,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gpucheck.host.answer import Answer
+from gpucheck.host.plain_json import parse_json
 from gpucheck.host.pythons import FRAMEWORKS
 
 # Kubernetes writes "kubepods-burstable-pod8f3b1c2d_…", whose letter before the digits is itself one.
@@ -53,8 +54,9 @@ _NOT_NAMES = frozenset({
 })  # fmt: skip
 _KERNEL_LOGS = ('["dmesg"', '["journalctl"')
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
-# Windows' class of display adapters, the same on every machine: a replay asks for it by this name.
-_NOT_UUIDS = frozenset({"4d36e968-e325-11ce-bfc1-08002be10318"})
+# Windows' class of display adapters and the owner of UEFI's own variables, the same on every machine: a replay asks
+# by these names.
+_NOT_UUIDS = frozenset({"4d36e968-e325-11ce-bfc1-08002be10318", "8be4df61-93ca-11d2-aa0d-00e098032b8c"})
 
 
 class Redactor:
@@ -72,6 +74,8 @@ class Redactor:
         """One question and its answer, masked alike."""
         if section == "dir" and key.rpartition("/")[2] in _PACKAGE_FOLDERS and isinstance(answer.value, list):
             answer = replace(answer, value=[name for name in answer.value if _is_framework(name)])
+        if section == "env" and key == "KUBERNETES_SERVICE_HOST" and isinstance(answer.value, str) and answer.value:
+            answer = replace(answer, value="kubernetes")  # an address of the cluster; that it is set is what counts
         if section == "command" and key.startswith('["system_profiler"'):
             answer = _without_screens(answer)
         if section == "command" and key.startswith(_KERNEL_LOGS) and isinstance(answer.value, dict):
@@ -191,7 +195,7 @@ def _without_screens(answer: Answer[Any]) -> Answer[Any]:
     if not isinstance(answer.value, dict) or not isinstance(answer.value.get("stdout"), str):
         return answer
     try:
-        found = json.loads(answer.value["stdout"])
+        found = parse_json(answer.value["stdout"])
     except (ValueError, RecursionError):
         return replace(answer, value={**answer.value, "stdout": ""})  # nobody could mask what nobody can read
     gpus = found.get("SPDisplaysDataType") if isinstance(found, dict) else None

@@ -180,8 +180,12 @@ class Gpu(Struct, frozen=True):
 
     @property
     def usable(self) -> bool:
-        """Whether a process started now could use it: visible, driven, and not a card that only slices serve."""
-        blocked = self.compute_mode == "prohibited" or (self.kind != "mig" and self.mig.mode == "enabled")
+        """Whether a process started now could use it: visible, driven, not in slices, its fabric not missing."""
+        blocked = (
+            self.compute_mode == "prohibited"
+            or (self.kind != "mig" and self.mig.mode == "enabled")
+            or self.health.fabric_state in {"not_started", "in_progress"}  # CUDA's error 802
+        )
         return self.visible and self.state == "ok" and not blocked
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -10,6 +9,7 @@ from msgspec import Struct
 
 from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
+from gpucheck.host.plain_json import parse_json
 from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.facts import GpuReading, Vendor
 from gpucheck.probes.sysctl import is_darwin, is_virtual_mac, sysctls, wired_limit_bytes
@@ -73,7 +73,7 @@ def metal_version(host: Host) -> str | None:
 def parse_displays(text: str) -> list[dict[str, Any]] | None:
     """The GPUs in system_profiler's JSON, None when it is not that."""
     try:
-        found = json.loads(text)["SPDisplaysDataType"]
+        found = parse_json(text)["SPDisplaysDataType"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else None

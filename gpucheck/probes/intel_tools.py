@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from msgspec import Struct
 
 from gpucheck.host.answer import MALFORMED, Output
 from gpucheck.host.host import Host
+from gpucheck.host.plain_json import parse_json
 from gpucheck.probes.collect import Issues, whole_number
 
 HL_FIELDS = "index,bus_id,name,memory.total,memory.free"
@@ -63,7 +63,7 @@ def parse_hl_smi(text: str, issues: Issues) -> dict[str, ToolReading]:
 def parse_xpu_smi(text: str) -> dict[str, ToolReading] | None:
     """Physical functions in the JSON, sizes as numbers or as texts; None when it is not that."""
     try:
-        listed = json.loads(text)["device_list"]
+        listed = parse_json(text)["device_list"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     found = {}

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from gpucheck.host.answer import FAILED, MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
+from gpucheck.host.plain_json import whole_characters
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading
 
@@ -27,6 +28,7 @@ COMMANDS = (
 FOLDER = "/opt/rocm/bin"  # often not on PATH
 _TIMEOUT_S = 6.0
 _MAX_STARTS = 64  # of brackets in warnings before the JSON
+_MAX_NAME = 300  # characters; the search for brackets takes the square of them
 
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _UNKNOWN = frozenset({"", "n/a", "none", "unknown", "null", "not supported"})
@@ -87,7 +89,7 @@ def first_json(text: str) -> Any:
         except (ValueError, RecursionError):
             continue
         if isinstance(found, dict) or (isinstance(found, list) and any(isinstance(item, dict) for item in found)):
-            return found
+            return whole_characters(found)
     return None
 
 
@@ -97,7 +99,7 @@ def market_name(text: object) -> str | None:
     "Navi 31 [Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M]" could be any of them, "Arcturus GL-XL [Instinct MI100]"
     is one.
     """
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > _MAX_NAME:
         return None
     bracket = _BRACKETS.fullmatch(text)
     name = " ".join((bracket[1] if bracket else text).split())

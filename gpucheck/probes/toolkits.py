@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
 from gpucheck.host.answer import MALFORMED
 from gpucheck.host.host import Host
+from gpucheck.host.plain_json import parse_json
 from gpucheck.probes.apple import metal_version
 from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.facts import Toolkits
@@ -39,7 +39,7 @@ def probe_toolkits(host: Host) -> Found[Toolkits]:
 def parse_cuda_json(text: str) -> str | None:
     """The toolkit's version in `version.json`; other parts there have versions of their own."""
     try:
-        version = json.loads(text)["cuda"]["version"]
+        version = parse_json(text)["cuda"]["version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return version if isinstance(version, str) else None

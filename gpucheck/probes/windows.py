@@ -6,14 +6,14 @@ run on other systems, and nothing twice.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from gpucheck.host.answer import MALFORMED
 from gpucheck.host.host import Host
-from gpucheck.probes.collect import Issues
+from gpucheck.host.plain_json import parse_json
+from gpucheck.probes.collect import Issues, whole_number
 from gpucheck.probes.systems import is_windows
 
 TIMEOUT_S = 15.0
@@ -69,7 +69,7 @@ def ask_json(host: Host, argv: tuple[str, ...], source: str, issues: Issues) -> 
     if output is None:
         return None
     try:
-        return json.loads(output.stdout.lstrip("\ufeff"))
+        return parse_json(output.stdout.lstrip("\ufeff"))
     except (ValueError, RecursionError):
         said = (output.stderr.strip() or output.stdout.strip() or "it printed nothing").splitlines()[0]
         issues.add(MALFORMED, source, f"exit status {output.returncode}: {said}")
@@ -85,8 +85,8 @@ def text(entry: Mapping[str, Any], name: str) -> str | None:
 def count(entry: Mapping[str, Any], name: str) -> int | None:
     """A positive whole number; CIM's 64-bit numbers come as texts."""
     value = entry.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        value = int(value)
+    if isinstance(value, str):
+        value = whole_number(value)
     return value if type(value) is int and 0 < value < 1 << 63 else None
 
 

@@ -11,7 +11,7 @@ import pytest
 import gpucheck
 from gpucheck.assess.findings import Finding, find_problems
 from gpucheck.machine.types import Drivers, Gpu, Health, Machine, Mig, Pcie
-from gpucheck.probes.facts import Cpu, Memory, NvidiaDriver, Platform
+from gpucheck.probes.facts import Cpu, Memory, NvidiaDriver, Platform, ProbeIssue
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 # The recorded machines in which something is wrong; all others are healthy.
@@ -229,6 +229,64 @@ class TestDrivers:
         if container:
             assert container in found.title
 
+    @pytest.mark.parametrize(
+        ("installed", "distribution", "commands"),
+        [
+            (True, UBUNTU, ("sudo update-secureboot-policy --enroll-key", "sudo reboot")),
+            (True, DEBIAN, ("sudo mokutil --import /var/lib/dkms/mok.pub", "sudo reboot")),
+            (True, FEDORA, ("sudo mokutil --import /etc/pki/akmods/certs/public_key.der", "sudo reboot")),
+            (True, ARCH, ()),
+            (False, UBUNTU, ("sudo ubuntu-drivers install", "sudo reboot")),
+        ],
+    )
+    def test_secure_boot(self, installed, distribution, commands):
+        """An installed driver that Secure Boot keeps out needs its key enrolled, one that is missing is installed."""
+        issues = [ProbeIssue("secure_boot", "efivars", "on")]
+        issues += [ProbeIssue("nvml_driver_not_loaded", "nvml", "Driver Not Loaded")] if installed else []
+        found = only(card(0, state="no_driver"), distribution=distribution, issues=tuple(issues))
+        assert (found.code, found.remedy.commands) == ("GC201", commands)
+        assert found.found == "no kernel driver bound; Secure Boot is on"
+        amd = only(card(0, "AMD", state="no_driver"), issues=tuple(issues))
+        assert "Secure Boot" not in amd.found
+
+    @pytest.mark.parametrize(
+        ("container", "command", "text"),
+        [
+            ("docker", "docker run --gpus all …", "start the container"),
+            ("podman", "podman run --device nvidia.com/gpu=all …", "start the container"),
+            ("kubernetes", None, "nvidia.com/gpu: 1"),
+            ("lxc", None, "start the container"),
+        ],
+    )
+    def test_each_engine_gives_gpus_in_its_own_way(self, container, command, text):
+        """A command is given for an engine whose command it is, and for no other."""
+        found = only(card(0, state="unreachable"), container=container)
+        assert found.remedy.commands == ((command,) if command else ())
+        assert text in found.remedy.text
+
+    def test_a_container_that_lost_its_gpus(self):
+        """NVML's unknown error in a container: it had its GPUs, and a restart gives them back."""
+        issues = (ProbeIssue("nvml_unknown", "nvml", "Unknown Error"),)
+        found = only(card(0, state="unreachable"), container="docker", issues=issues)
+        assert (found.code, found.remedy.commands) == ("GC401", ("docker restart …",))
+        assert "has lost its access to it" in found.title
+        assert only(card(0, state="unreachable"), issues=issues).code == "GC205"
+
+    @pytest.mark.parametrize(
+        ("where", "title"),
+        [
+            ({"container": "kubernetes"}, "This container (kubernetes) has 1 of the machine's 3 NVIDIA GPUs"),
+            ({"visibility": {"SLURM_JOB_GPUS": "0"}}, "This Slurm job has 1 of the machine's 3 NVIDIA GPUs"),
+        ],
+    )
+    def test_others_gpus(self, where, title):
+        """What a container or a job was not given is a remark, while it has a GPU of that maker; else an error."""
+        mine, others = card(0), [card(number, state="unreachable") for number in (1, 2)]
+        found = only(mine, *others, **where)
+        assert (found.code, found.severity, found.title) == ("GC403", "info", title)
+        assert only(mine, *others).code == "GC205"
+        assert only(card(0, "AMD"), *others, **where).severity == "error"
+
     @pytest.mark.parametrize("state", ["ok", "unknown"])
     def test_states_without_a_finding(self, state):
         """A card that works, or of which nothing is known, is no problem that a command mends."""
@@ -332,10 +390,10 @@ class TestHealth:
         assert only(lost).found == "GPU is lost; Xid 79 (fell off the bus), Xid 999"
 
     def test_a_card_that_the_driver_has_dropped(self):
-        """A Volta card on driver 590 is told its last branch; on 580 it is only unreachable."""
+        """A Volta card on driver 590 is told its last branch and nothing else; on 580 it is only unreachable."""
         gpu = card(0, state="unreachable", compute_capability="7.0")
         codes = []
         for branch in (590, 580):
             drivers = Drivers(nvidia=NvidiaDriver(version=f"{branch}.1"))
             codes.append([found.code for found in problems(gpu, drivers=drivers)])
-        assert codes == [["GC205", "GC206"], ["GC205"]]
+        assert codes == [["GC206"], ["GC205"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gpucheck.machine.types import Gpu, Machine, Mig
+from gpucheck.machine.types import Gpu, Health, Machine, Mig
 from gpucheck.probes.facts import Cpu, Memory, Platform
 
 CARD = Gpu(0, "X", "NVIDIA", "ok", "discrete")
@@ -21,6 +21,8 @@ CARD = Gpu(0, "X", "NVIDIA", "ok", "discrete")
         ({"state": "unknown"}, False),
         ({"compute_mode": "prohibited"}, False),
         ({"compute_mode": "exclusive_process"}, True),
+        ({"health": Health(fabric_state="in_progress")}, False),  # CUDA's error 802
+        ({"health": Health(fabric_state="completed")}, True),
         ({"mig": Mig(mode="enabled")}, False),  # only its slices can be used
         ({"mig": Mig(mode="disabled")}, True),
         ({"kind": "mig", "mig": Mig(profile="1g.10gb", parent=0)}, True),

@@ -16,7 +16,7 @@ __all__ = ["Finding", "Remedy", "Severity", "find_problems"]
 
 _RULES: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
     hardware.no_instances, hardware.narrow_link, hardware.prohibited, driver.undriven, driver.dropped, driver.shadowed,
-    limits.hidden, health.lost, health.fabric, health.ailing_memory, health.throttled,
+    limits.hidden, limits.not_given, health.lost, health.fabric, health.ailing_memory, health.throttled,
 )  # fmt: skip
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gpucheck.machine.types import Gpu
+from gpucheck.machine.types import Gpu, Machine
 
 Severity = Literal["error", "warning", "info"]
 
@@ -52,3 +52,15 @@ def smi_target(gpu: Gpu) -> str:
 def is_or_are(gpus: list[Gpu]) -> str:
     """The verb for one or several."""
     return "is" if len(gpus) == 1 else "are"
+
+
+def was_given_others(machine: Machine, gpu: Gpu) -> bool:
+    """Whether a container or a job has other cards of this maker, so that this one is not missing but not its own."""
+    confined = machine.platform.container is not None or scheduler(machine) is not None
+    return confined and any(other.vendor == gpu.vendor and other.state == "ok" for other in machine.gpus)
+
+
+def scheduler(machine: Machine) -> str | None:
+    """The scheduler whose job this process is, by the variables in which it says what it gave."""
+    names = {"Slurm": "SLURM_", "PBS": "PBS_"}
+    return next((name for name, start in names.items() for key in machine.visibility if key.startswith(start)), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpucheck.assess.findings.finding import Finding, Remedy, named
+from gpucheck.assess.findings.finding import Finding, Remedy, named, scheduler, was_given_others
 from gpucheck.machine.types import Gpu, Machine
 
 
@@ -25,4 +25,29 @@ def hidden(machine: Machine) -> Iterator[Finding]:
             required=f"{name} unset, or naming the GPUs to use",
             remedy=Remedy("let the process see them", (f"unset {name}",)),
             source=name,
+        )
+
+
+def not_given(machine: Machine) -> Iterator[Finding]:
+    """Cards of the machine that others have: a remark with what was given, one for each maker."""
+    others: dict[str, list[Gpu]] = {}
+    for gpu in machine.gpus:
+        if gpu.state == "unreachable" and gpu.kind != "mig" and was_given_others(machine, gpu):
+            others.setdefault(gpu.vendor, []).append(gpu)
+    container, job = machine.platform.container, scheduler(machine)
+    for vendor, gpus in others.items():
+        every = sum(gpu.vendor == vendor and gpu.kind != "mig" for gpu in machine.gpus)
+        yield Finding(
+            code="GC403",
+            severity="info",
+            title=f"This {f'{job} job' if job else f'container ({container})'} has {every - len(gpus)} of the machine's"
+            f" {every} {vendor} GPUs",
+            found=gpus[0].detail or "others are out of reach",
+            required="the GPUs that the work needs",
+            remedy=Remedy(
+                "ask the scheduler for more if one is not enough"
+                if job
+                else "start the container with more of them if the work needs more"
+            ),
+            source="platform.container" if not job else "visibility",
         )

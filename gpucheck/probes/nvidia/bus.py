@@ -19,6 +19,8 @@ VENDOR = "10de"
 CLASSES = frozenset({"0300", "0302", "0380", "1200"})
 CONTROL = "/dev/nvidiactl"
 MODULE = "nvidia"
+# What schedulers say they have given to this job; their device rules hide the other cards from NVML alone.
+GIVEN = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE", "PBS_NGPUS")
 
 
 class Card(Struct, frozen=True):
@@ -103,10 +105,21 @@ def _filled(reading: GpuReading, card: Card) -> GpuReading:
             "numa_node": card.pci.numa_node,
         }
     filled = complete(reading, sourced("sysfs", facts, state=reading.state))
+    if card.pci is not None:
+        filled = _narrowed(filled, card.pci)
     if card.kernel is not None:
         facts = {"name": card.kernel.name, "uuid": card.kernel.uuid}
         filled = complete(filled, sourced(CARDS, facts, state=reading.state))
     return filled
+
+
+def _narrowed(reading: GpuReading, device: PciDevice) -> GpuReading:
+    """The reading with the lanes of the narrowest link up to the root: NVML knows only the one at the card."""
+    pairs = (("pcie_width", device.link_width), ("pcie_max_width", device.link_max_width))
+    narrower = {fact: lanes for fact, lanes in pairs if lanes is not None and lanes < (getattr(reading, fact) or lanes)}
+    if not narrower:
+        return reading
+    return msgspec.structs.replace(reading, **narrower, sources={**reading.sources, **dict.fromkeys(narrower, "sysfs")})
 
 
 def _standing(host: Host, card: Card, talk: Interface, *, known: bool, listed: bool) -> tuple[State, str]:
@@ -137,6 +150,9 @@ def _standing(host: Host, card: Card, talk: Interface, *, known: bool, listed: b
         return "unreachable", f"bound to nvidia, but there is no {node}: not given to this container"
     if listed and card.kernel is None:
         return "unreachable", f"bound to nvidia, but not in {CARDS}: not started or not given to us"
+    given = next((f"{name}={count}" for name in GIVEN if (count := host.env(name).value)), None)
+    if given is not None:
+        return "unreachable", f"bound to nvidia, but not given to this job ({given})"
     return "lost", "bound to nvidia, but the driver names only other GPUs: it may have fallen off the bus"
 
 

@@ -16,6 +16,9 @@ from gpucheck.probes.nvidia.smi_log import Smi
 from gpucheck.probes.nvidia.words import same_release
 
 MISMATCH = "nvml_lib_rm_version_mismatch"
+NOT_LOADED = "nvml_driver_not_loaded"
+# Four bytes of attributes, then 1 where the firmware lets signed code alone start.
+SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
 class Nvidia(Struct, frozen=True):
@@ -47,10 +50,14 @@ def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
         module_version=kernel.version,
     )
     gpus = tuple(join_bus(host, readings, cards, talk))
-    if any(gpu.state not in {"ok", "no_driver", "wrong_driver", "driver_mismatch"} for gpu in gpus):
+    installed = kernel.version is not None or nvml.error == NOT_LOADED
+    fine = {"ok", "wrong_driver", "driver_mismatch"} | (set() if installed else {"no_driver"})
+    if any(gpu.state not in fine for gpu in gpus):
         from gpucheck.probes.nvidia.xid import with_kernel_log
 
         gpus = with_kernel_log(host, gpus, issues)
+    if any(gpu.state == "no_driver" for gpu in gpus):
+        _note_secure_boot(host, issues)
     _note_start(nvml, issues, evidence=bool(gpus) or kernel.version is not None)
     return Found(Nvidia(driver=_driver(nvml, smi, kernel, issues), gpus=gpus), issues.all())
 
@@ -60,6 +67,15 @@ def _ask_smi(host: Host, issues: Issues) -> Smi:
     from gpucheck.probes.nvidia.smi import read_smi
 
     return read_smi(host, issues)
+
+
+def _note_secure_boot(host: Host, issues: Issues) -> None:
+    """Note that Secure Boot is on: the kernel then refuses a module that was built here and whose key is not enrolled.
+
+    modprobe says "Key was rejected by service" (canonical/nvidia-graphics-drivers #61).
+    """
+    if (host.read(SECURE_BOOT).value or "")[4:5] == "\x01":
+        issues.add("secure_boot", SECURE_BOOT, "it is on: the kernel loads modules with an enrolled key only")
 
 
 def _note_start(nvml: NvmlLog, issues: Issues, *, evidence: bool) -> None:

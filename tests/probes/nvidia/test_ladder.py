@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gpucheck.host.answer import Answer, failed
 from gpucheck.probes.nvidia import probe_nvidia
 from gpucheck.probes.nvidia.kernel import parse_version
+from gpucheck.probes.nvidia.ladder import SECURE_BOOT
 from tests.probes.nvidia.fake_nvml import FakeNvml, loaded, rtx_4090
 from tests.probes.nvidia.support import LIST, QUERY, XML, card, host
 
@@ -246,6 +248,34 @@ def test_a_card_that_the_container_was_not_given() -> None:
         del files["/proc/driver/nvidia/gpus/0000:11:00.0/information"]
         gpus = probe_nvidia(host(files, nvml=True), (card(0x10), card(0x11))).facts.gpus
         assert gpus[1].state == "unreachable"
+
+
+def test_a_card_that_the_job_was_not_given() -> None:
+    """A scheduler's device rules hide cards from NVML alone: they are out of reach, not lost."""
+    given = {("env", "SLURM_JOB_GPUS"): Answer("0")}
+    with loaded(nvml_of(0x10)):
+        gpus = probe_nvidia(host(others=given, nvml=True), (card(0x10), card(0x11))).facts.gpus  # type: ignore[arg-type]
+    assert [gpu.state for gpu in gpus] == ["ok", "unreachable"]
+    assert "SLURM_JOB_GPUS=0" in (gpus[1].detail or "")
+
+
+def test_the_narrowest_link_up_to_the_root() -> None:
+    """NVML knows the link at the card; a switch above it may have fewer lanes, and never more than count."""
+    widths = {}
+    for lanes in (4, 16, 32, None):
+        with loaded(nvml_of(0x10)):
+            device = msgspec.structs.replace(card(0x10), link_width=lanes)
+            (gpu,) = probe_nvidia(host(nvml=True), (device,)).facts.gpus
+        widths[lanes] = gpu.pcie_width
+    assert widths == {4: 4, 16: 16, 32: 16, None: 16}
+
+
+@pytest.mark.parametrize(("variable", "noted"), [("\x06\0\0\0\x01", True), ("\x06\0\0\0\0", False), ("", False)])
+def test_secure_boot(variable: str, noted: bool) -> None:
+    """That Secure Boot is on is noted beside a card without a driver, and beside no other."""
+    files = {SECURE_BOOT: variable}
+    assert ("secure_boot" in codes(probe_nvidia(host(files), (card(0x10, None),)))) is noted
+    assert "secure_boot" not in codes(probe_nvidia(host(files), (card(0x10, "nouveau"),)))
 
 
 def test_gpus_on_no_visible_bus() -> None:

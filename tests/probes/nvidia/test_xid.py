@@ -36,6 +36,20 @@ def test_off_the_bus_without_a_code(line: str) -> None:
     assert parse_kernel_log(f"[1.0] {line}\n").xids == {"0000:0c:00.0": (79,)}
 
 
+def test_off_the_bus_over_several_lines() -> None:
+    """The card may stand lines before what became of it (gpud #1209); a message far below is not about it."""
+    lines = [
+        "NVRM: The NVIDIA GPU 0000:0c:00.0",
+        "usb 1-1: new device",
+        "NVRM: (PCI ID: 10de:2684) installed in this system has",
+        "NVRM: fallen off the bus and is not responding to commands.",
+    ]
+    assert parse_kernel_log("\n".join(lines)).xids == {"0000:0c:00.0": (79,)}
+    far = [lines[0], *["NVRM: nothing of note"] * 9, lines[3]]
+    assert parse_kernel_log("\n".join(far)).xids == {}
+    assert parse_kernel_log(lines[3]).xids == {}
+
+
 @pytest.mark.parametrize(
     "text", ["", "NVRM: Xid (PCI:", "NVRM: Xid (PCI:zz): 79", "\ufffd" * 1000, "NVRM: Xid (PCI:0000:5d:00): 99999"]
 )
@@ -82,3 +96,23 @@ def test_a_card_that_the_driver_ignores() -> None:
         fake_host(commands={("dmesg",): log}), [reading(state="unreachable", detail="x")], Issues()
     )
     assert found.detail == "x; the kernel log says that this driver ignores it"
+
+
+def test_the_ignored_card_is_the_one_that_the_log_names() -> None:
+    """Where the log says which card the driver ignores, the others are not said to be ignored."""
+    log = (
+        "NVRM: The NVIDIA GPU 0000:0c:00.0 (PCI ID: 10de:1b06)\n"
+        "NVRM: installed in this system is supported through the NVIDIA 580.xx Legacy drivers.\n"
+        "NVRM: The 590.48.01 NVIDIA driver will ignore this GPU.\n"
+    )
+    readings = [reading(state="no_driver", detail="x", pci_address=f"0000:{bus}:00.0") for bus in ("0c", "5d")]
+    found = with_kernel_log(fake_host(commands={("dmesg",): log}), readings, Issues())
+    assert [one.detail for one in found] == ["x; the kernel log says that this driver ignores it", "x"]
+
+
+def test_a_gpu_of_unknown_state_that_fell_off_the_bus_is_lost() -> None:
+    """NVML may say "Unknown Error" and no more; the kernel's word makes it a lost GPU."""
+    unwell = reading(state="unknown", detail="NVML gives no handle: Unknown Error")
+    (found,) = with_kernel_log(fake_host(commands={("dmesg",): LOG}), [unwell], Issues())
+    assert (found.state, found.xids) == ("lost", (79, 154))
+    assert "Unknown Error; the kernel log" in (found.detail or "")
