@@ -17,7 +17,7 @@ from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading, Memory
 
 if TYPE_CHECKING:
-    from gpucheck.machine.gpus import Figures
+    from gpucheck.machine.figures import Figures
 
 _DIFFERENCE = 0.03  # between two sources, from which on an issue names both
 _HIGHEST_OVERCLOCK = 1.25  # above this it is another memory, not a user's setting

@@ -12,42 +12,15 @@ from gpucheck.catalog import derive
 from gpucheck.catalog.cards import Card, as_seen, pci_names
 from gpucheck.catalog.find import Choice, identify
 from gpucheck.catalog.segment import segment_of
-from gpucheck.machine import amd
+from gpucheck.machine import amd, nvidia
 from gpucheck.machine.binned import binned_choice
-from gpucheck.machine.types import Flops, Gpu, GpuMemory, Health, Kind, Mig, NvLink, Pcie
+from gpucheck.machine.figures import Figures, assemble, idle_usable_bytes, put_card
+from gpucheck.machine.types import Gpu, Health, Kind, Mig, NvLink
 from gpucheck.machine.unified import SharedMemory, is_shared_part, shared_memory
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.facts import Basis, GpuReading, Memory
+from gpucheck.probes.facts import GpuReading, Memory
 
 VENDOR_IDS = {"NVIDIA": "10de", "AMD": "1002", "Intel": "8086", "Apple": "106b"}
-_RESERVE_BYTES = 512 << 20  # what the driver keeps of an idle card: 0.4 to 0.6 GiB by NVML's second memory structure
-# Above this the clock is another memory's: a GTX 1650 with GDDR6 has half as much again as its namesake with GDDR5.
-_HIGHEST_OVERCLOCK = 1.25
-_RATES = {"fp64": "fp64_tflops", "fp32": "fp32_tflops", "tf32": "tf32_tflops", "fp16": "fp16_tflops",
-          "bf16": "bf16_tflops", "fp8": "fp8_tflops", "fp4": "fp4_tflops", "int8": "int8_tops"}  # fmt: skip
-
-
-class Figures:
-    """Known values by field path, each with its basis; the first that is known is kept."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-        self.sources: dict[str, Basis] = {}
-
-    def put(self, path: str, value: Any, basis: Basis) -> None:
-        """Keep `value` for `path` unless it is unknown or a better source has spoken."""
-        if value is not None and path not in self.values:
-            self.values[path] = value
-            self.sources[path] = basis
-
-    def part(self, prefix: str) -> dict[str, Any]:
-        """The values below a prefix: "flops" gives {"fp16": …}."""
-        dot = prefix + "."
-        return {path.removeprefix(dot): value for path, value in self.values.items() if path.startswith(dot)}
-
-    def top(self) -> dict[str, Any]:
-        """The values without a prefix."""
-        return {path: value for path, value in self.values.items() if "." not in path}
 
 
 def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issues) -> Gpu:
@@ -67,13 +40,15 @@ def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issu
         _put_pool(figures, shared_memory(reading, host_memory, index, issues))
     else:
         _put_memory(figures, reading, choice)
-    _put_bandwidth(figures, reading, card, index, issues)
+    if reading.vendor == "NVIDIA":
+        nvidia.put_bandwidth(figures, reading, card, index, issues)
     if card is not None:
         put_card(figures, card)
     name = reading.name or (card.name if card else _pci_name(reading))
     segment = card.segment if card else segment_of(name, reading.brand)
-    _put_derived(figures, reading, segment)
-    if reading.vendor == "AMD":
+    if reading.vendor == "NVIDIA":
+        nvidia.put_derived(figures, reading, segment)
+    elif reading.vendor == "AMD":
         amd.put_derived(figures, reading)
     gpu = assemble(
         figures,
@@ -91,50 +66,6 @@ def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issu
     )
     _note_unknown(gpu, issues)
     return gpu
-
-
-def assemble(figures: Figures, **facts: Any) -> Gpu:
-    """A `Gpu` from collected figures and plain facts."""
-    return Gpu(
-        memory=GpuMemory(**figures.part("memory")),
-        flops=Flops(**figures.part("flops")),
-        pcie=Pcie(**figures.part("pcie")),
-        sources=dict(sorted(figures.sources.items())),
-        **figures.top(),
-        **facts,
-    )
-
-
-def put_card(figures: Figures, card: Card) -> None:
-    """What the catalogue says of a card; memory size apart, which depends on the variant."""
-    figures.put("architecture", card.architecture, "catalogue")
-    figures.put("compute_capability", card.compute_capability, "catalogue")
-    figures.put("gfx_target", card.gfx_target, "catalogue")
-    figures.put("memory.type", card.memory_type if "|" not in (card.memory_type or "") else None, "catalogue")
-    figures.put("memory.bus_bits", card.memory_bus_bits, "catalogue")
-    figures.put("bandwidth_bytes_per_s", _scaled(card.bandwidth_gbs, 1e9), "catalogue")
-    figures.put("l2_cache_bytes", _scaled(card.l2_cache_mib, 1 << 20), "catalogue")
-    figures.put("infinity_cache_bytes", _scaled(card.infinity_cache_mib, 1 << 20), "catalogue")
-    figures.put("multiprocessors", card.sm_cu_count, "catalogue")
-    figures.put("shader_cores", card.shader_cores, "catalogue")
-    figures.put("matrix_cores", card.matrix_cores, "catalogue")
-    figures.put("matrix_generation", card.matrix_core_gen if card.matrix_cores != 0 else None, "catalogue")
-    figures.put("tdp_w", card.tdp_w, "catalogue")
-    figures.put("release_year", card.release_year, "catalogue")
-    figures.put("pcie.max_generation", card.pcie_gen, "catalogue")
-    figures.put("pcie.max_width", card.pcie_lanes, "catalogue")
-    for name, field in _RATES.items():
-        figures.put(f"flops.{name}", _scaled(getattr(card, field), 1e12), "catalogue")
-
-
-def idle_usable_bytes(total_bytes: int, card: Card, nominal: bool) -> int:
-    """What one process gets of an idle discrete card that cannot be asked: total less the driver's reserve.
-
-    A data-centre card with GDDR memory keeps its ECC codes in it: one sixteenth, unless `total_bytes` is what
-    the driver reports (T4: 15,360 of 16,384 MiB).
-    """
-    inline_ecc = nominal and card.segment == "datacenter" and (card.memory_type or "").startswith("GDDR")
-    return max(0, (total_bytes * 15 // 16 if inline_ecc else total_bytes) - _RESERVE_BYTES)
 
 
 def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
@@ -209,78 +140,6 @@ def _put_memory(figures: Figures, reading: GpuReading, choice: Choice | None) ->
             figures.put("memory.usable_bytes", idle_usable_bytes(total, choice.card, nominal), "assumed")
 
 
-def _put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, index: int, issues: Issues) -> None:
-    """Derived from bus and clock; the catalogue's where the clock has been raised a little, or is not reported."""
-    arch = derive.architecture(reading.compute_capability)
-    unified = (card.shares_memory if card else False) or (arch.unified_memory if arch else False)
-    if reading.vendor != "NVIDIA" or unified or not reading.memory_clock_max_mhz:
-        return
-    bus_bits = reading.memory_bus_bits or (card.memory_bus_bits if card else None)
-    if not bus_bits:
-        return
-    derived = derive.bandwidth_bytes_per_s(bus_bits, reading.memory_clock_max_mhz)
-    stated = _scaled(card.bandwidth_gbs, 1e9) if card else None
-    if stated is not None and abs(derived / stated - 1) > 0.03:
-        issues.add(
-            "bandwidth_differs",
-            "catalogue",
-            f"GPU {index}: {bus_bits} bits at {reading.memory_clock_max_mhz} MHz make {derived / 1e9:,.0f} GB/s,"
-            f" the catalogue says {stated / 1e9:,.0f}",
-        )
-        if stated < derived <= _HIGHEST_OVERCLOCK * stated:  # a user's setting, not the card
-            return
-    figures.put("bandwidth_bytes_per_s", derived, "derived")
-
-
-def _put_derived(figures: Figures, reading: GpuReading, segment: str | None) -> None:
-    """Cores and peak rates by formula, for what neither driver nor catalogue gave."""
-    values = figures.values
-    if reading.vendor != "NVIDIA":
-        return
-    arch = derive.architecture(values.get("compute_capability"))
-    if arch is None:
-        return
-    figures.put("architecture", arch.name, "derived")
-    if "shader_cores" not in values and "multiprocessors" in values:
-        figures.put("shader_cores", values["multiprocessors"] * arch.cores_per_sm, "derived")
-    if "multiprocessors" not in values and "shader_cores" in values:
-        figures.put("multiprocessors", values["shader_cores"] // arch.cores_per_sm, "derived")
-    units = _has_matrix_units(values.get("compute_capability"), reading.name)
-    if units is None:
-        pass  # neither counted nor denied
-    elif not units or not arch.matrix_cores_per_sm:
-        figures.put("matrix_cores", 0, "derived")
-    else:
-        if "multiprocessors" in values:
-            figures.put("matrix_cores", values["multiprocessors"] * arch.matrix_cores_per_sm, "derived")
-        figures.put("matrix_generation", arch.matrix_generation, "derived")
-    if "shader_cores" in values and reading.sm_clock_max_mhz and not arch.unified_memory:
-        clock_mhz = derive.boost_mhz(reading.sm_clock_max_mhz, segment)
-        rates = derive.peak_tflops(
-            values["compute_capability"], values["shader_cores"], clock_mhz,
-            geforce=segment in {"consumer", "laptop"}, matrix_units=bool(units),
-        )  # fmt: skip
-        for name, tflops in rates.items():
-            if units is None and name not in {"fp32", "fp64"}:
-                continue
-            figures.put(f"flops.{name}", float(f"{tflops:.3g}") * 1e12, "derived")
-
-
-def _has_matrix_units(compute_capability: str | None, name: str | None) -> bool | None:
-    """Whether there are tensor cores. 7.5 alone is no proof: GTX 16 cards, MX450 and T400 to T1200 have none."""
-    arch = derive.architecture(compute_capability)
-    if arch is None:
-        return None
-    if compute_capability != "7.5":
-        return arch.matrix_cores_per_sm > 0
-    words = set((name or "").upper().replace("-", " ").split())
-    if words & {"RTX", "T4", "T4G"}:
-        return True
-    if words & {"GTX", "MX450", "MX550", "T400", "T500", "T550", "T600", "T1000", "T1200"}:
-        return False
-    return None
-
-
 def _kind(reading: GpuReading, card: Card | None) -> Kind:
     if reading.virtualization == "vgpu":
         return "vgpu"
@@ -352,7 +211,3 @@ def _note_unknown(gpu: Gpu, issues: Issues) -> None:
     missing = [path for path, value in shown.items() if value is None]
     if missing:
         issues.add("unknown", f"gpus[{gpu.index}]", f"neither driver nor catalogue gives {', '.join(missing)}")
-
-
-def _scaled(value: float | None, unit: float) -> int | None:
-    return None if value is None else round(value * unit)

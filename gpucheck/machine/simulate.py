@@ -7,7 +7,7 @@ import re
 from gpucheck.catalog.cards import Card
 from gpucheck.catalog.find import Choice, card_named
 from gpucheck.errors import UsageError
-from gpucheck.machine.gpus import Figures, assemble, idle_usable_bytes, put_card
+from gpucheck.machine.figures import Figures, assemble, idle_usable_bytes, put_card
 from gpucheck.machine.types import Gpu, Machine
 from gpucheck.machine.unified import working_set_bytes
 from gpucheck.probes.collect import Issues

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpucheck.catalog import derive
-from gpucheck.machine.gpus import Figures, assemble
+from gpucheck.machine.figures import Figures, assemble
 from gpucheck.machine.types import Gpu, Mig
 from gpucheck.probes.facts import MigInstance
 

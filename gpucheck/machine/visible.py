@@ -2,7 +2,8 @@
 
 A list is cut at its first invalid entry; an empty value, "-1" or "NoDevFiles" hides everything (pytorch #92315,
 vllm #6582). Entries are numbers in the runtime's own order, UUIDs or unambiguous beginnings of them. CUDA reads a
-number as C does ("1gpu" is 1) and takes a device listed twice for none at all. ROCm's rules are in visible_rocm.py.
+number as C does ("1gpu" is 1) and takes a device listed twice for none at all. It numbers the cards that it is given:
+those of another job, or without a driver, are not counted. ROCm's rules are in visible_rocm.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gpucheck.machine.visible_rocm import hidden_by_rocm
 from gpucheck.probes.collect import Issues
 
 _CUDA = "CUDA_VISIBLE_DEVICES"
+_NOT_COUNTED = frozenset({"no_driver", "wrong_driver", "unreachable"})
 _NUMBER = re.compile(r"\+?([0-9]{1,5})(?![0-9])")
 
 
@@ -24,6 +26,7 @@ def apply_visibility(gpus: tuple[Gpu, ...], variables: Mapping[str, str], issues
     """The same devices with `visible` and `hidden_by` set: hidden is not absent."""
     hidden: dict[int, str] = {}
     nvidia = [gpu for gpu in gpus if gpu.vendor == "NVIDIA"]
+    nvidia = [gpu for gpu in nvidia if gpu.state not in _NOT_COUNTED] or nvidia
     if _CUDA in variables:
         ordered = _cuda_order([gpu for gpu in nvidia if gpu.kind != "mig"], variables, issues)
         slices = [gpu for gpu in nvidia if gpu.kind == "mig"]

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpucheck.catalog.cards import all_cards
-from gpucheck.machine.gpus import Figures, build_gpu, idle_usable_bytes
+from gpucheck.machine.figures import Figures, idle_usable_bytes
+from gpucheck.machine.gpus import build_gpu
 from gpucheck.machine.types import Flops, Gpu
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading, Memory, MigInstance, ProbeIssue
