@@ -10,20 +10,21 @@ from typing import Any
 MAX_BYTES = 256 << 10
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
 NUMBERS = (
-    b"", b"0", b"-1", b"1", b"4294967295", b"9223372036854775807", b"-9223372036854775808", b"18446744073709551616",
-    b"9" * 30, b"9" * 5000, b"1e999", b"-0.0", b"3.7", b"NaN", b"Infinity", b"0x", b"0xffffffffffffffffff", b"1_000",
-    "٣".encode(), "²".encode(), b"+5", b"007",
+    b"", b"0", b"-1", b"1", b"4294967295", b"9223372036854775807", b"-9223372036854775808",
+    b"18446744073709551616", b"9" * 30, b"9" * 400, b"9" * 5000, b"1e999", b"-0.0", b"3.7", b"NaN", b"Infinity",
+    b"0x", b"0xffffffffffffffffff", b"1_000", "٣".encode(), "²".encode(), b"+5", b"007",
 )  # fmt: skip
 JUNK = (
-    b"\x00", b"\x1b[31m", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\r", b"\n", b"\n\n\n", b"\t", b"\x0b", b"\x1c", b"\x85",
-    "\u2028".encode(), "\ufeff".encode(), "\u202e".encode(), "İ".encode(), "ß".encode(), b"\\ud800", b"\\u0000", b"\\", b'"',
-    b"'", b",", b":", b";", b"=", b"%", b"[", b"]", b"{", b"}", b"<", b">", b"</", b"<!ENTITY a 'b'>", b"&a;", b"<![CDATA[",
-    b"null", b"true", b"[]", b"{}", b" ", b"  ", b"N/A", b"[N/A]", b"[GPU is lost]", b"../", b"/", b"@", b"x", b"+", b"-",
-    b"." * 9,
+    b"\x00", b"\x1b[31m", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\r", b"\n", b"\n\n\n", b"\t", b"\x0b",
+    b"\x1c", b"\x85", "\u2028".encode(), "\ufeff".encode(), "\u202e".encode(), "İ".encode(), "ß".encode(),
+    b"\\ud800", b"\\u0000", b"\\", b'"', b"'", b",", b":", b";", b"=", b"%", b"[", b"]", b"{", b"}", b"<", b">",
+    b"</", b"<!ENTITY a 'b'>", b"&a;", b"<![CDATA[", b"null", b"true", b"[]", b"{}", b" ", b"  ", b"N/A",
+    b"[N/A]", b"[GPU is lost]", b"../", b"/", b"@", b"x", b"+", b"-", b"." * 9,
 )  # fmt: skip
 TEXTS = (
-    "", " ", "\x00", "\ufffd\ufffd", "-1", "0", "9" * 30, "9" * 5000, "N/A", "[GPU is lost]", "1e999", "nan", "٣", "²", "0x",
-    "0-999999999", "../..", "GPU-", "x" * 20_000, "[" * 5000, "{" * 5000, "\n" * 2000, "İß\u202e", "0000:00:00.0",
+    "", " ", "\x00", "\ufffd\ufffd", "-1", "0", "9" * 30, "9" * 5000, "N/A", "[GPU is lost]", "1e999", "nan",
+    "٣", "²", "0x", "0-999999999", "../..", "GPU-", "x" * 20_000, "[" * 5000, "{" * 5000, "\n" * 2000,
+    "İß\u202e", "0000:00:00.0",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 7, 2**31, 2**32 - 1, 2**53, 2**63 - 1, -(2**63), 2**64 - 1, 0.0, -0.0, 0.5, 1e308,
@@ -57,9 +58,9 @@ def _splice(draw: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
 
 def _repeat(draw: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:  # noqa: ARG001
     """A chunk or a line many times over; now and then so many times that quadratic work shows."""
-    begin = _place(draw, data)
-    if draw.random() < 0.3:
-        begin = data.rfind(b"\n", 0, begin) + 1
+    begin, bound = _place(draw, data), draw.choice((b"\n", b" ", b"", b"", b""))
+    if bound:
+        begin = data.rfind(bound, 0, begin) + 1
     chunk = data[begin : begin + draw.randint(1, 40)]
     limit = draw.choice((256, 256, 256, 4096, 4096, 1 << 16)) if draw.random() < 0.97 else MAX_BYTES
     return data[:begin] + chunk * (limit // max(1, len(chunk))) + data[begin if draw.random() < 0.5 else len(data) :]

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def parse_json(text: str) -> Any:
-    """The value in a JSON text. Half a surrogate pair ("\\ud800"), which fits in no report, becomes U+FFFD.
+    r"""The value in a JSON text. Half a surrogate pair ("\ud800"), which fits in no report, becomes U+FFFD.
 
     Raises:
         ValueError, RecursionError: it is no JSON, or nested beyond reason.

@@ -35,11 +35,12 @@ _SMI_ID = re.compile(
     r"""("(?:unique id|asic_serial|serial number|product_serial)"\s*:\s*")(0x[0-9a-f]{1,16}(?=")|[^"]+)""",
     re.IGNORECASE,
 )
+_HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 _DEVICE_PREFIX = re.compile(r"\b((?:MIG-)?GPU-|MIG-)([0-9A-Fa-f][0-9A-Fa-f-]{1,34})")
 _MAC = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])")
 _SERIAL = re.compile(
     r"(<(?:serial|board_serial|chassis_serial_number|host_id|system_serial_number)>\s*)([^<\s][^<]*)|"
-    r"(^\s*(?:GPU |Board |Module |Chassis )?Serial(?: Number)?\s*:\s*)(\S+)",
+    r"(^[ \t]*(?:GPU |Board |Module |Chassis )?Serial(?: Number)?\s*:\s*)(\S+)",
     re.IGNORECASE | re.MULTILINE,
 )
 _PROCESS = re.compile(r"(<process_name>)([^<]*)(</process_name>)")
@@ -126,7 +127,7 @@ class Redactor:
 
     def _smi_id(self, found: re.Match[str]) -> str:
         """The same id in hexadecimal, masked alike; a serial in place of it as serials are."""
-        if not found[2].lower().startswith("0x"):
+        if not _HEXADECIMAL.fullmatch(found[2]):
             return found[1] + (found[2] if found[2].strip().lower() in _NOT_SERIALS else self._shift(found[2]))
         number = int(found[2], 16)
         return found[1] + (f"0x{self._digits(f'{number:016x}')}" if number else found[2])

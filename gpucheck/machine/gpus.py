@@ -189,7 +189,7 @@ def _pci_name(reading: GpuReading) -> str | None:
 
 def _pci_id(reading: GpuReading) -> str | None:
     """Vendor and device as the bus has them, 10de:2684. Intel's Gaudi still carries the vendor id of Habana."""
-    if reading.pci_device_id is None:
+    if not reading.pci_device_id:  # empty where the bus has it and cannot tell
         return None
     if reading.vendor == "Intel" and (habana := f"1da3:{reading.pci_device_id}") in pci_names():
         return habana

@@ -130,6 +130,6 @@ def _first_processor(text: str) -> str:
 
 def _hex(text: str) -> int:
     try:
-        return int(text.strip(), 16)
+        return int(text.strip()[:10], 16)
     except ValueError:
         return 0

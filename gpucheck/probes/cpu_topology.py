@@ -26,6 +26,8 @@ def parse_cpu_list(text: str) -> list[int] | None:
         if low is None or high is None or high >= MAX_CPUS or low > high:
             return None
         numbers.extend(range(low, high + 1))
+        if len(numbers) > MAX_CPUS:  # the same ones again and again
+            return None
     return numbers
 
 

@@ -51,7 +51,7 @@ def parse_bytes(text: str | None) -> int | None:
         size = int((text or "").strip()[:20], 0)
     except ValueError:
         return None
-    return size if size > 0 else None
+    return size if 0 < size < 1 << 63 else None
 
 
 def is_integrated(device: PciDevice) -> bool:

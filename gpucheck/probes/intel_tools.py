@@ -73,11 +73,11 @@ def parse_xpu_smi(text: str) -> dict[str, ToolReading] | None:
         address, size = pci_address(str(entry.get("pci_bdf_address", ""))), entry.get("memory_physical_size_byte")
         if address is not None:
             total = size if type(size) is int else whole_number(size)
-            name = entry.get("device_name")
+            name, index = entry.get("device_name"), entry.get("device_id")
             found[address] = ToolReading(
-                index=entry.get("device_id") if type(entry.get("device_id")) is int else None,
+                index=index if type(index) is int and 0 <= index < 1 << 31 else None,
                 name=name if isinstance(name, str) else None,
-                memory_total_bytes=total if total and total > 0 else None,
+                memory_total_bytes=total if total and 0 < total < 1 << 63 else None,
             )
     return found
 

@@ -139,4 +139,5 @@ def _banks(host: Host, issues: Issues, folder: str) -> Banks:
 def _number(text: str) -> int | None:
     """Unlike other files these hold 64-bit numbers of twenty digits."""
     text = text.strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else None
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else None
+    return number if number is not None and number < 1 << 64 else None

@@ -55,7 +55,7 @@ def parse_meminfo(text: str) -> dict[str, int]:
         name, colon, rest = line.partition(":")
         parts = rest.split()
         value = whole_number(parts[0]) if colon and len(parts) == 2 and parts[1] == "kB" else None
-        if value is not None:
+        if value is not None and value < 1 << 53:  # of bytes, 64 bits and no more
             sizes[name] = value * 1024
     return sizes
 

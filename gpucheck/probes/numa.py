@@ -27,7 +27,7 @@ def parse_node_memory(text: str) -> dict[str, int]:
         words = line.split()
         if len(words) == 5 and words[0] == "Node" and words[4] == "kB":
             size = whole_number(words[3])
-            if size is not None:
+            if size is not None and size < 1 << 53:
                 sizes[words[2].rstrip(":")] = size * 1024
     return sizes
 

@@ -18,6 +18,7 @@ GENERATIONS = {"2.5": 1, "5": 2, "8": 3, "16": 4, "32": 5, "64": 6}  # by GT/s
 VIRTUAL_BRIDGES = frozenset({"1b36", "15ad", "1414", "80ee"})
 
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_MAX_LINE = 1000  # characters; the search for brackets takes the square of them
 _LSPCI = re.compile(
     r"((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) .*?\[([0-9a-f]{4})\]: .*"
     r"\[([0-9a-f]{4}):([0-9a-f]{4})\](?: \(rev ([0-9a-f]{2})\))?(?: \(prog-if .*\))?"
@@ -50,7 +51,7 @@ def parse_lspci(text: str) -> tuple[PciDevice, ...]:
     """
     found = []
     for line in text.splitlines():
-        match = _LSPCI.fullmatch(line.strip())
+        match = _LSPCI.fullmatch(line.strip()) if len(line) <= _MAX_LINE else None
         if match is not None and match[2] in CLASSES:
             address = match[1] if match[1].count(":") == 2 else f"0000:{match[1]}"
             found.append(PciDevice(address, match[3], match[4], match[2], revision=match[5]))

@@ -66,7 +66,7 @@ def wired_limit_bytes(host: Host, total_bytes: int | None) -> tuple[int, str] | 
     for name, unit in ((GPU[1], _MIB), (GPU[2], 1)):
         limit = whole_number(found.get(name))
         if limit:
-            size = limit * (_MIB if unit == 1 and limit < _MIB else unit)
+            size = min(limit * (_MIB if unit == 1 and limit < _MIB else unit), (1 << 63) - 1)
             return size if total_bytes is None else min(size, total_bytes), f"sysctl {name}"
     return None
 
@@ -88,7 +88,7 @@ def parse_vm_stat(text: str) -> int | None:
     counts = [pages.get(f"Pages {kind}") for kind in ("free", "inactive", "speculative")]
     if not size or counts[0] is None or counts[1] is None:
         return None
-    return size * sum(count or 0 for count in counts)
+    return _plausible(size * sum(count or 0 for count in counts))
 
 
 def darwin_l2_bytes(found: dict[str, str]) -> int | None:
@@ -102,7 +102,7 @@ def darwin_l2_bytes(found: dict[str, str]) -> int | None:
         if not size or not cores or not sharing:
             return _flat_l2_bytes(found)
         total += size * -(-cores // sharing)
-    return total or _flat_l2_bytes(found)
+    return _plausible(total) or _flat_l2_bytes(found)
 
 
 def _flat_l2_bytes(found: dict[str, str]) -> int | None:
@@ -110,4 +110,9 @@ def _flat_l2_bytes(found: dict[str, str]) -> int | None:
     size = whole_number(found.get("hw.l2cachesize"))
     shares = [whole_number(word) for word in found.get("hw.cacheconfig", "").split()[:3]]
     cpus, sharing = (shares[0], shares[2]) if len(shares) == 3 else (None, None)
-    return size * (cpus // sharing) if size and cpus and sharing else size
+    return _plausible(size * (cpus // sharing) if size and cpus and sharing else size)
+
+
+def _plausible(count: int | None) -> int | None:
+    """A number of bytes, unless 64 bits cannot hold it."""
+    return count if count is not None and count < 1 << 63 else None

@@ -71,7 +71,7 @@ def parse_rocm(text: str) -> str | None:
 
 
 def _defined(text: str, names: tuple[str, ...]) -> str | None:
-    numbers = [re.search(rf"^\s*#\s*define\s+{name}\s+(\d+)", text, re.MULTILINE) for name in names]
+    numbers = [re.search(rf"^[ \t]*#[ \t]*define[ \t]+{name}[ \t]+(\d+)", text, re.MULTILINE) for name in names]
     return ".".join(number[1] for number in numbers if number) if all(numbers) else None
 
 

@@ -83,7 +83,8 @@ def _host(page: Page, machine: Machine, verbose: bool) -> None:
         if other is not None:
             page.row("Driver", f"{other.name} {other.version or 'from the kernel'}", _AT)
     for framework in machine.frameworks if verbose or machine.gpus else ():
-        page.row("Software", f"{framework.name} {framework.version or ''}", _AT)
+        build = f"+{framework.build}" if framework.build else ""
+        page.row("Software", f"{framework.name} {framework.version or ''}{build}", _AT)
     for adapter in machine.display_adapters if verbose else ():
         page.row("Display", f"{adapter.name or 'unnamed'} ({adapter.pci_id}), not known as an AI accelerator", _AT)
 

@@ -6,6 +6,7 @@ import pytest
 
 from gpucheck.host.answer import Answer, failed
 from gpucheck.host.redact import Redactor, names_here
+from gpucheck.probes.nvidia.ladder import SECURE_BOOT
 
 UUID = "GPU-8f2a1b3c-4d5e-6f70-8192-a3b4c5d6e7f8"
 HEX64 = "8f3b1c2d" * 8
@@ -172,3 +173,36 @@ def test_nothing_to_mask_is_nothing_changed(redactor):
 def test_names_here_are_texts():
     """Whatever the account, two texts come back."""
     assert [type(name) for name in names_here()] == [str, str]
+
+
+def test_names_that_every_machine_has_are_kept(redactor):
+    """UEFI's variables are asked for by the same name everywhere: masked, a replay would not find them."""
+    assert redactor.text(SECURE_BOOT) == SECURE_BOOT
+
+
+def test_an_address_of_a_cluster_is_not_recorded(redactor):
+    """That a pod knows its cluster says that it is one; where the cluster is does not matter."""
+    name = "KUBERNETES_SERVICE_HOST"
+    assert redactor.answer("env", name, Answer("10.0.0.1")) == (name, Answer("kubernetes"))
+    assert redactor.answer("env", name, failed("not_found")) == (name, failed("not_found"))
+
+
+def test_endless_blank_lines_take_no_time(redactor):
+    """Looking for serial numbers behind every line's blanks must not go through all lines that follow."""
+    text = "\n" * 200_000
+    assert redactor.text(text) == text
+
+
+def test_half_a_surrogate_pair(redactor):
+    """What system_profiler prints may hold half a character; the recording holds U+FFFD."""
+    text = '{"SPDisplaysDataType": [{"_name": "Apple \\ud800"}]}'
+    value = {"stdout": text, "stderr": "", "returncode": 0}
+    masked = redactor.answer("command", '["system_profiler"]', Answer(value))[1].value["stdout"]
+    assert "Apple \ufffd" in masked
+
+
+def test_an_id_that_only_begins_as_hexadecimal(redactor):
+    """It is masked as a serial is."""
+    masked = redactor.text('{"Unique ID": "0x10000 0000000001"}')
+    assert re.fullmatch(r'\{"Unique ID": "\d[a-z]\d{5} \d{10}"\}', masked)
+    assert "0x10000 0000000001" not in masked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,6 +142,14 @@ class TestCuda:
         found = apply_visibility(cards, {"CUDA_VISIBLE_DEVICES": value, **order}, issues)
         assert [gpu.visible for gpu in found] == [True, False]
         assert issues.all() == ()
+
+    def test_cards_that_cuda_is_not_given_have_no_number(self):
+        """A job's numbers count its own cards; those of others are out of reach, not hidden by the variable."""
+        others = [msgspec.structs.replace(nvidia(index), state="unreachable") for index in (0, 1)]
+        cards = (*others, nvidia(2), nvidia(3))
+        found = apply_visibility(cards, {"CUDA_VISIBLE_DEVICES": "1"}, Issues())
+        assert [gpu.hidden_by for gpu in found] == [None, None, "CUDA_VISIBLE_DEVICES=1", None]
+        assert visible(tuple(others), CUDA_VISIBLE_DEVICES="1") == [1]  # where none is given, all keep their numbers
 
     def test_unknown_rates_keep_the_order(self):
         """Unlike cards of which no rate is known are counted as they stand."""

@@ -200,3 +200,15 @@ class TestLadder:
         (found,) = probe_amd(host, (device,), ask_tools=lambda reading: False).facts
         assert found.name is None
         assert not any(section == "command" for section, _ in host.source.asked)
+
+
+def test_endless_names_are_none():
+    """No product has a name of thousands of characters; looking for brackets in it would take their square."""
+    assert market_name("Radeon " + "[" * 200_000) is None
+
+
+def test_half_a_surrogate_pair():
+    """JSON may hold half a character, which no report can: it becomes U+FFFD."""
+    assert first_json('WARNING\n{"card0": {"Device Name": "Radeon \\ud800"}}') == {
+        "card0": {"Device Name": "Radeon \ufffd"}
+    }

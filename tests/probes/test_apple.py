@@ -213,3 +213,15 @@ def test_other_systems_are_not_asked():
 def test_garbage(text):
     """Output that is not the expected JSON is None."""
     assert parse_displays(text) is None
+
+
+def test_half_a_surrogate_pair():
+    """JSON may hold half a character, which no report can: it becomes U+FFFD, and whole pairs stay."""
+    text = '{"SPDisplaysDataType": [{"_name": "Apple \\ud800 \\ud83d\\ude00"}]}'
+    assert parse_displays(text) == [{"_name": "Apple \ufffd \U0001f600"}]
+
+
+def test_pages_beyond_64_bits_are_unknown():
+    """No Mac has that much."""
+    text = "(page size of 16384 bytes)\nPages free: 9223372036854775807.\nPages inactive: 1.\n"
+    assert parse_vm_stat(text) is None

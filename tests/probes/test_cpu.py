@@ -264,3 +264,14 @@ def test_nothing_known():
     found = probe_cpu(fake_host())
     assert (found.facts.name, found.facts.usable_cores) == (None, None)
     assert {"cpu.name", "cpu.logical_cores", "cpu.usable_cores"} <= {issue.source for issue in found.issues}
+
+
+def test_a_cpu_list_that_repeats_itself():
+    """The same CPUs thousands of times are no list, and take no memory."""
+    assert parse_cpu_list("0-8191," * 30_000) is None
+
+
+def test_arm_parts_of_many_digits():
+    """No processor's part number has more than 32 bits."""
+    found = parse_cpuinfo("CPU implementer : 0x" + "4" * 400 + "\nCPU part : 0xd0c\n")
+    assert all(number < 1 << 32 for pair in found.parts for number in pair)

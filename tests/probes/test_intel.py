@@ -185,3 +185,10 @@ def test_driver():
     """Which kernel driver is loaded."""
     assert probe_intel_driver(fake_host(folders=["/sys/module/i915"])).facts.name == "i915"
     assert probe_intel_driver(fake_host()).facts is None
+
+
+def test_sizes_beyond_64_bits_are_unknown():
+    """No card has that much; a report could not say it."""
+    entry = {"pci_bdf_address": "0000:03:00.0", "device_id": 10**30, "memory_physical_size_byte": 10**400}
+    assert parse_xpu_smi(json.dumps({"device_list": [entry]})) == {"0000:03:00.0": ToolReading()}
+    assert parse_bytes("9" * 20) is None

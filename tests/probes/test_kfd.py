@@ -1,7 +1,7 @@
 """KFD's nodes: numbers, memory banks, hives, and which nodes are one card."""
 
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.kfd import NODES, by_card, kfd_nodes
+from gpucheck.probes.kfd import NODES, by_card, kfd_nodes, parse_properties
 from tests.fake_source import fake_host
 
 GIB = 1 << 30
@@ -73,3 +73,9 @@ def test_nodes_in_the_order_of_their_numbers():
     for number in (1, 2, 9, 10):
         found.update(files(number, location_id=number << 8, simd_count=0 if number == 1 else 416))
     assert [(node.index, node.number) for node in nodes_of(found)] == [(0, 2), (1, 9), (2, 10)]
+
+
+def test_numbers_beyond_64_bits_are_left_out():
+    """Twenty digits may be more than the 64 bits that the kernel has."""
+    text = "unique_id 18446744073709551615\nhive_id 99999999999999999999\n"
+    assert parse_properties(text) == {"unique_id": 18446744073709551615}

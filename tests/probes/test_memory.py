@@ -100,3 +100,8 @@ def test_denied_meminfo_is_an_issue():
 def test_hand_edited_psutil_answer(value):
     """An answer of the wrong shape gives nothing."""
     assert probe_memory(fake_host(answers={("psutil", "virtual_memory"): value})).facts.total_bytes is None
+
+
+def test_sizes_beyond_64_bits_are_left_out():
+    """No machine has that much, and no reader of the report could hold the number."""
+    assert parse_meminfo("MemTotal: 9223372036854775807 kB\nSwapTotal: 4 kB\n") == {"SwapTotal": 4096}

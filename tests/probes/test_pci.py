@@ -156,3 +156,8 @@ def test_hostile_names():
     """Names that are no addresses are passed over, whatever class they claim."""
     assert probe_pci(fake_host(files=device("../../etc"))).facts == ()
     assert probe_pci(fake_host(files=device("0000:01:00.9"))).facts == ()
+
+
+def test_endless_lines_take_no_time():
+    """A line of brackets is no device; looking for the last pair would take the square of its length."""
+    assert parse_lspci("0000:01:00.0 x" + "[0302]: " * 100_000 + "\n" + LSPCI) == parse_lspci(LSPCI)

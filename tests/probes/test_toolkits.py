@@ -93,3 +93,9 @@ def test_rocm_places():
     files = {"/opt/rocm/.info/version": "6.2.0-66", "/opt/rocm-7/.info/version": "7.0.0-1"}
     assert toolkits_of(files).rocm == "6.2.0"
     assert toolkits_of(files, {"ROCM_PATH": "/opt/rocm-7"}).rocm == "7.0.0"
+
+
+@pytest.mark.parametrize("parse", [parse_cudnn, parse_tensorrt])
+def test_endless_blank_lines_take_no_time(parse):
+    """A directive stands on one line: what is blank before it is not gone through from each of its lines."""
+    assert parse("\n" * 300_000) is None

@@ -219,3 +219,8 @@ class TestMachines:
         assert (card.catalogue_id, card.kind, card.memory.total_bytes) == ("rtx-4070-laptop", "discrete", 8188 * MIB)
         assert (own.vendor, own.kind, own.memory.kind) == ("Intel", "integrated", "shared")
         assert own.memory.usable_bytes == machine.memory.usable_bytes
+
+
+def test_count_of_thousands_of_digits():
+    """Python refuses to read such a number."""
+    assert count({"TotalVisibleMemorySize": "9" * 5000}, "TotalVisibleMemorySize") is None

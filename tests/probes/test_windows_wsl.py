@@ -67,7 +67,8 @@ def test_which_system(release, wsl):
 
 
 @pytest.mark.parametrize(
-    ("uname", "arm"), [({"machine": "aarch64"}, True), ({"machine": "x86_64"}, False), (None, True)]
+    ("uname", "arm"),
+    [({"machine": "aarch64"}, True), ({"machine": "x86_64"}, False), (None, True), ({"machine": {}}, False)],
 )
 def test_may_be_arm(uname, arm):
     """A copied tree has no uname and may be anything."""

@@ -14,10 +14,10 @@ from gpucheck.machine.types import Gpu, Machine
 def undriven(machine: Machine) -> Iterator[Finding]:
     """One finding for each way in which a maker's cards are not driven, whatever their number."""
     for state, make in _DRIVER_STATES.items():
-        makers: dict[str, list[Gpu]] = {}
+        makers: dict[tuple[str, bool], list[Gpu]] = {}
         for gpu in machine.gpus:
             if gpu.state == state and gpu.kind != "mig" and not _explained(machine, gpu):
-                makers.setdefault(gpu.vendor, []).append(gpu)
+                makers.setdefault((gpu.vendor, _is_reserved(gpu)), []).append(gpu)
         for gpus in makers.values():
             finding = make(machine, gpus)
             yield replace(finding, title=finding.title[:1].upper() + finding.title[1:])
@@ -65,17 +65,30 @@ def _mismatch(machine: Machine, gpus: list[Gpu]) -> Finding:
     )
 
 
+def _is_reserved(gpu: Gpu) -> bool:
+    """Whether somebody has set the card aside for virtual machines."""
+    return gpu.state == "wrong_driver" and "vfio-pci" in (gpu.detail or "")
+
+
 def _wrong_driver(machine: Machine, gpus: list[Gpu]) -> Finding:
+    vendor = gpus[0].vendor
+    if _is_reserved(gpus[0]):
+        return Finding(
+            code="GC203",
+            severity="info",
+            title=f"{named(gpus)} {is_or_are(gpus)} kept for virtual machines",
+            found=gpus[0].detail or "vfio-pci",
+            required=f"the {vendor} kernel driver, to use {'it' if len(gpus) == 1 else 'them'} here",
+            remedy=Remedy("take it from vfio-pci's ids and restart, if this system is to use it"),
+            source="probe pci",
+        )
     return Finding(
         code="GC203",
         severity="error",
         title=f"{named(gpus)} {is_or_are(gpus)} held by another driver",
         found=gpus[0].detail or "another kernel driver",
-        required=f"the {gpus[0].vendor} kernel driver",
-        remedy=Remedy(
-            f"install the {gpus[0].vendor} driver, or give the card back from virtual machines (vfio-pci)",
-            _install_commands(machine, gpus[0].vendor),
-        ),
+        required=f"the {vendor} kernel driver",
+        remedy=Remedy(f"install the {vendor} driver, then restart", _install_commands(machine, vendor)),
         source="probe pci",
     )
 
@@ -159,7 +172,7 @@ def dropped(machine: Machine) -> Iterator[Finding]:
 def _branch(machine: Machine) -> int | None:
     driver = machine.drivers.nvidia
     branch = (driver.version or "").partition(".")[0] if driver else ""
-    return int(branch) if branch.isdecimal() else None
+    return int(branch) if branch.isdecimal() and len(branch) < 6 else None
 
 
 def _dropped_after(machine: Machine, gpu: Gpu) -> int | None:

@@ -23,8 +23,8 @@ def lost(machine: Machine) -> Iterator[Finding]:
                 found="; ".join(part for part in (gpu.detail or gpu.state, _xids(gpu)) if part),
                 required="a GPU that answers",
                 remedy=Remedy(
-                    "look for Xid errors, then restart the machine",
-                    ("sudo dmesg | grep -i xid", "sudo reboot"),
+                    "look for the driver's errors in the kernel log, then restart the machine",
+                    ("sudo dmesg | grep NVRM", "sudo reboot"),
                 )
                 if lost
                 else Remedy("stop what uses it, then reset it", (reset,)),

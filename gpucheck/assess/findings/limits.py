@@ -45,9 +45,14 @@ def not_given(machine: Machine) -> Iterator[Finding]:
             found=gpus[0].detail or "others are out of reach",
             required="the GPUs that the work needs",
             remedy=Remedy(
-                "ask the scheduler for more if one is not enough"
-                if job
-                else "start the container with more of them if the work needs more"
+                f"{_MORE.get(job or container or '', 'start the container with more')}, if the work needs them"
             ),
             source="platform.container" if not job else "visibility",
         )
+
+
+_MORE = {
+    "Slurm": "ask for more (sbatch --gpus=…)",
+    "PBS": "ask the scheduler for more",
+    "kubernetes": "ask for more in the pod's limits",
+}

@@ -14,7 +14,7 @@ from gpucheck.probes.nvidia.values import pci_address, told, version, whole
 MODULE = "/sys/module/nvidia/version"
 PROC = "/proc/driver/nvidia/version"
 CARDS = "/proc/driver/nvidia/gpus"
-_RELEASE = re.compile(r"\s{2,}(\d{3,4}\.\d{1,4}(?:\.\d{1,4})?)(?=\s|$)")
+_RELEASE = re.compile(r"(?<!\s)\s{2,}(\d{3,4}\.\d{1,4}(?:\.\d{1,4})?)(?=\s|$)")
 
 
 class Kernel(Struct, frozen=True):

@@ -82,7 +82,8 @@ def _note_start(nvml: NvmlLog, issues: Issues, *, evidence: bool) -> None:
     """Note why NVML did not start. A missing library is no news on a machine without a sign of NVIDIA."""
     if nvml.error in {None, NOT_RECORDED, OTHER_ROOT} or (nvml.error == LIBRARY_MISSING and not evidence):
         return
-    issues.add(nvml.error or "", SOURCE, nvml.detail)
+    said = nvml.detail if nvml.error == LIBRARY_MISSING else f"NVML does not start: {nvml.detail}"
+    issues.add(nvml.error or "", SOURCE, said)
 
 
 def _driver(nvml: NvmlLog, smi: Smi, kernel: Kernel, issues: Issues) -> NvidiaDriver | None:

@@ -21,6 +21,7 @@ COMMANDS = (
     ("journalctl", "-k", "-b", "-o", "cat", "--no-pager", "-n", "20000"),
 )
 MAX_LOG = 4 << 20
+_MAX_LINE = 500  # characters; the search takes the square of them, and what matters stands at the beginning
 _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]+)\): (\d{1,3})\b")
 # New drivers write it over several lines and without a code (gpud #1209, NVSentinel #155):
 # "NVRM: GPU 0000:0c:00.0: GPU has fallen off the bus."
@@ -49,6 +50,7 @@ def parse_kernel_log(text: str) -> KernelLog:
     for line in text[-MAX_LOG:].splitlines():
         if "NVRM" not in line:
             continue
+        line = line[:_MAX_LINE]  # noqa: PLW2901 - only the cut line is read
         named, xid, fallen = _NAMED.search(line), _XID.search(line), _OFF_THE_BUS.search(line)
         subject, left = (_address(named[1]), _LINES_OF_ONE_MESSAGE) if named else (subject if left else None, left - 1)
         address = _address(xid[1]) if xid else _address(fallen[1]) if fallen else None

@@ -311,3 +311,8 @@ def test_versions_that_disagree_are_an_issue() -> None:
     with loaded(nvml_of(0x10)):
         found = probe_nvidia(host(MODULE, nvml=True), ())
     assert codes(found) == ["versions_differ"]
+
+
+def test_endless_blanks_take_no_time() -> None:
+    """The version is looked for behind each run of blanks once, not from each of its blanks."""
+    assert parse_version("NVRM version:" + " " * 300_000 + "x\n") == (None, False)

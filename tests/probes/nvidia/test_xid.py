@@ -116,3 +116,9 @@ def test_a_gpu_of_unknown_state_that_fell_off_the_bus_is_lost() -> None:
     (found,) = with_kernel_log(fake_host(commands={("dmesg",): LOG}), [unwell], Issues())
     assert (found.state, found.xids) == ("lost", (79, 154))
     assert "Unknown Error; the kernel log" in (found.detail or "")
+
+
+def test_endless_lines_take_no_time():
+    """A line is searched only so far: the search takes the square of its length."""
+    text = "NVRM: GPU 0 " * 20_000 + "\nNVRM: GPU 0000:0c:00.0: GPU has fallen off the bus.\n"
+    assert parse_kernel_log(text).xids == {"0000:0c:00.0": (79,)}
