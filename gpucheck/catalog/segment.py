@@ -14,7 +14,7 @@ _BRANDS: dict[str, Segment] = {
 }  # fmt: skip
 _WORD = re.compile(r"[a-z0-9]+")
 _LAPTOP_CODE = re.compile(r"mx\d{3}|a\d{3}m|\d{4}[ms]")  # GeForce MX550, Arc A770M, RX 7700S
-_CONSUMER_WORDS = frozenset({"geforce", "gtx", "titan", "rx", "vega"})
+_CONSUMER_WORDS = frozenset({"geforce", "gtx", "titan", "rx", "vega", "hd"})
 _WORKSTATION_WORDS = frozenset({"quadro", "nvs", "firepro", "pro", "ada", "wx"})
 _DATACENTER_WORDS = frozenset({"tesla", "instinct", "grid", "hgx", "gaudi"})
 _EMBEDDED_WORDS = frozenset({"jetson", "orin", "thor", "xavier", "tegra", "nvgpu"})
