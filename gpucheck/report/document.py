@@ -6,6 +6,7 @@ ones the major; readers ignore keys that they do not know.
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -92,15 +93,21 @@ def schema(name: str) -> dict[str, Any]:
     Raises:
         KeyError: there is no document of that name.
     """
-    found = _null_last(msgspec.json.schema(DOCUMENTS[name]))
+    found = _settled(msgspec.json.schema(DOCUMENTS[name]))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"gpucheck {name}", **found}
 
 
-def _null_last(part: Any) -> Any:
-    """A schema whose alternatives end in null; releases of msgspec differ in their order."""
+def _settled(part: Any) -> Any:
+    """A schema with the same text everywhere.
+
+    Releases of msgspec differ in the order of alternatives (null comes last here), those of Python in whether
+    docstrings keep the indentation of their lines.
+    """
     if isinstance(part, dict):
-        found = {key: _null_last(value) for key, value in part.items()}
+        found = {key: _settled(value) for key, value in part.items()}
+        if isinstance(found.get("description"), str):
+            found["description"] = cleandoc(found["description"])
         if "anyOf" in found:
             found["anyOf"].sort(key=lambda alternative: alternative == {"type": "null"})
         return found
-    return [_null_last(item) for item in part] if isinstance(part, list) else part
+    return [_settled(item) for item in part] if isinstance(part, list) else part

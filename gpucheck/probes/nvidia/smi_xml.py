@@ -144,7 +144,7 @@ def _modes(element: Element) -> dict[str, Any]:
     mig = switch(element.findtext("mig_mode/current_mig"))
     reasons = set()
     for group in ("clocks_event_reasons", "clocks_throttle_reasons"):
-        for reason in element.find(group) or ():
+        for reason in element.findall(f"{group}/*"):
             if (reason.text or "").strip() == "Active":
                 reasons.add(reason.tag.removeprefix(f"{group[:-1]}_"))
     return {
