@@ -104,7 +104,10 @@ def _level_bytes(host: Host, issues: Issues, cpus: list[int], index: str) -> int
         size = parse_size(issues.value(f"{folder}/size", host.read(f"{folder}/size")) or "")
         if size is None:
             return None
-        seen.update(cpu_list(host, issues, f"{folder}/shared_cpu_list") or [cpu])
+        shared = cpu_list(host, issues, f"{folder}/shared_cpu_list")
+        if not shared:
+            return None  # with whom it is shared decides how often it counts
+        seen.update(shared)
         total += size
         read += 1
         if read == MAX_CACHES_READ:

@@ -187,8 +187,8 @@ def _links(gpu: Asker) -> None:
         if error is not None:
             if error != "nvml_invalid_argument":
                 gpu.failed(f"NvLinkState.{link}", error, detail, needed=False)
-            if link == 0:
-                return
+            if link == 0 or error not in SILENT | {"nvml_invalid_argument", NOT_RECORDED}:
+                return  # no links, or nobody can tell how many
             break
         if state == 1:
             first_active, active = link if first_active is None else first_active, active + 1
