@@ -62,7 +62,7 @@ def put_card(figures: Figures, card: Card) -> None:
     figures.put("shader_cores", card.shader_cores, "catalogue")
     figures.put("matrix_cores", card.matrix_cores, "catalogue")
     figures.put("matrix_generation", card.matrix_core_gen if card.matrix_cores != 0 else None, "catalogue")
-    figures.put("tdp_w", card.tdp_w, "catalogue")
+    figures.put("tdp_w", card.tdp_w if card.units_per_board is None else None, "catalogue")  # else it is the board's
     figures.put("release_year", card.release_year, "catalogue")
     figures.put("pcie.max_generation", card.pcie_gen, "catalogue")
     figures.put("pcie.max_width", card.pcie_lanes, "catalogue")
