@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import resource
 import sys
 import time
@@ -65,7 +66,12 @@ ABSENCE_TELLS = (
     "/sys/class/dmi/",
     "/sys/class/kfd/",
     "/sys/module/amdgpu/version",  # the driver that comes with the kernel has none
+    "/sys/module/habanalabs/version",  # the same
+    "/sys/module/ttm/parameters/",  # kernels without the parameter do not bound what GPUs are lent
+    "/opt/rocm/.info/",  # not installed
 )
+# A container is refused the nodes of cards that it was not given; ROCm does not count those.
+REFUSAL_TELLS = re.compile(r"/sys/class/kfd/kfd/topology/nodes/\d+/properties")
 SECONDS_LIMIT = 5.0
 
 Key = tuple[str, str]
@@ -136,6 +142,8 @@ def single_faults(recording: Recording) -> Iterator[Fault]:
                     absent = replacement.error in {"not_found", "not_recorded"}
                     if absent and (key.startswith(ABSENCE_TELLS) or key.endswith("/driver")):
                         continue
+                    if replacement.error == "no_permission" and REFUSAL_TELLS.fullmatch(key):
+                        continue
                     if key.endswith("/Handle") and replacement.error in {"nvml_not_found", "nvml_invalid_argument"}:
                         continue  # an empty slot
                     yield (section, key), replacement
@@ -158,10 +166,9 @@ def wrong_facts(healthy: dict[str, Any], faulty: dict[str, Any], faults: dict[Ke
         if twin is not None:
             left.remove(twin)
             wrong += _changed(f"gpus[{gpu['index']}]", twin, gpu, twin["sources"], gpu["sources"])
-    silent = all(key[0] == "nvml" and found.error in DOES_NOT_APPLY for key, found in faults.items())
-    told = {tuple(issue.values()) for issue in faulty["issues"]} - {
-        tuple(issue.values()) for issue in healthy["issues"]
-    }
+    # What does not apply is no issue; in a pair the unknown may come of that half.
+    silent = any(key[0] == "nvml" and found.error in DOES_NOT_APPLY for key, found in faults.items())
+    told = _told(faulty) - _told(healthy)
     if not silent and not told and _unknown(healthy) < _unknown(faulty):
         wrong.append("something became unknown without an issue")
     return wrong
@@ -174,6 +181,12 @@ _STANDING = frozenset({
     "segment",
 })  # fmt: skip
 _NEAR = 0.08
+
+
+def _told(found: dict[str, Any]) -> set[tuple[Any, ...]]:
+    """Everything that says why something is unknown: issues, and the details of devices that are not well."""
+    details = {(gpu["index"], gpu["detail"]) for gpu in found["gpus"] if gpu["detail"] is not None}
+    return {tuple(issue.values()) for issue in found["issues"]} | details
 
 
 def _changed(path: str, before: Any, after: Any, sources: dict[str, str], weaker: dict[str, str]) -> list[str]:
@@ -190,8 +203,8 @@ def _changed(path: str, before: Any, after: Any, sources: dict[str, str], weaker
     if isinstance(before, list | tuple) and isinstance(after, list | tuple) and set(after) <= set(before):
         return []
     name = path.partition("].")[2]
-    # A slice's figures are derived from its card's, whose own source may have weakened.
-    told_otherwise = name in weaker and (sources.get(name) != weaker[name] or weaker[name] == "derived")
+    # A figure that is computed comes from others, a slice's from its card's, whose own source may have weakened.
+    told_otherwise = name in weaker and (sources.get(name) != weaker[name] or weaker[name] in {"derived", "assumed"})
     if told_otherwise and isinstance(before, int | float) and isinstance(after, int | float):
         if abs(after - before) <= _NEAR * abs(before):
             return []
@@ -213,9 +226,13 @@ def _twin(gpu: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any] |
     return alike[0] if len(alike) == 1 else None
 
 
+# None here says that there is nothing to tell.
+_SILENT = frozenset({"issues", "numa_node", "detail"})
+
+
 def _unknown(found: Any) -> int:
     if isinstance(found, dict):
-        return sum(_unknown(value) for key, value in found.items() if key not in {"issues", "numa_node"})
+        return sum(_unknown(value) for key, value in found.items() if key not in _SILENT)
     return sum(map(_unknown, found)) if isinstance(found, list | tuple) else found is None
 
 
@@ -303,6 +320,15 @@ def summary(tally: Tally, seconds: float) -> str:
     )
 
 
+def shown(tally: Tally, most: int = 200) -> Iterator[str]:
+    """Each fixture with failures, how many, and the first of them: `most` lines in all, shared out evenly."""
+    failures = {name: [line for line in tally.failures if line.startswith(f"{name}: ")] for name in tally.runs}
+    failing = {name: lines for name, lines in failures.items() if lines}
+    for name, lines in failing.items():
+        yield f"{name}: {len(lines)} failures of {tally.runs[name]:,} runs"
+        yield from lines[: max(1, most // len(failing))]
+
+
 def main() -> None:
     """Run the campaign, print what failed, and exit 1 if anything did."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -316,7 +342,7 @@ def main() -> None:
     begin = time.monotonic()
     tally = campaigns(options.fixture or fixture_names(), options.pairs, options.seed, options.jobs, options.most)
     text = summary(tally, time.monotonic() - begin)
-    for line in tally.failures[:200]:
+    for line in shown(tally):
         print(line[:400])
     print(text)
     if options.write:

@@ -51,6 +51,8 @@ FACTS: dict[str, Callable[[Machine], Any]] = {
     "container": lambda found: found.platform.container,
     "vm": lambda found: found.platform.virtual_machine,
     "frameworks": lambda found: [(one.name, one.version, one.build) for one in found.frameworks],
+    "torch": lambda found: [(one.arch_list[:1], one.usable) for one in found.frameworks if one.name == "torch"],
+    "compat": lambda found: found.toolkits.cuda_compat and found.toolkits.cuda_compat.version,
     "adapters": lambda found: [adapter.pci_id for adapter in found.display_adapters],
 }
 A100_NODE = ["unreachable"] * 8
@@ -95,7 +97,54 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "cards": ["rtx-3070", "gtx-1080-ti"], "states": ["ok", "no_driver"], "usable": [0],
         "findings": [("GC206", "error")], "commands": ["sudo apt install nvidia-driver-580", "sudo reboot"],
     },
-    "torch-cpu-build": {"frameworks": [("torch", "2.9.1", "cpu")], "states": ["ok"]},
+    "torch-cpu-build": {
+        "frameworks": [("torch", "2.9.1", "cpu")], "states": ["ok"], "torch": [((), False)],
+        "findings": [("GC301", "warning")],
+        "commands": ["pip install --force-reinstall torch==2.9.1 --index-url https://download.pytorch.org/whl/cu128"],
+    },
+    "cuda-compat-older": {
+        "compat": "575.57.08", "driver": ("590.48.01", "13.1"), "torch": [(("sm_70",), False)],
+        "findings": [("GC306", "error")],
+    },
+    "cuda-compat-geforce": {
+        "compat": "570.124.06", "driver": ("550.127.05", "12.4"), "torch": [(("sm_70",), False)],
+        "findings": [("GC306", "error")],
+        "commands": [r"sed -i '\#^/usr/local/cuda-12.8/compat/*$#d' /etc/ld.so.conf.d/00-cuda-compat.conf", "ldconfig"],
+    },
+    "torch-old-card": {
+        "capabilities": ["6.0"], "torch": [(("sm_70",), False)], "findings": [("GC302", "error")],
+        "commands": ["pip install --force-reinstall torch==2.9.1 --index-url https://download.pytorch.org/whl/cu126"],
+    },
+    "torch-new-card": {
+        "capabilities": ["12.0"], "torch": [(("sm_50",), False)], "findings": [("GC302", "error")],
+        "commands": ["pip install --force-reinstall torch==2.7.1 --index-url https://download.pytorch.org/whl/cu128"],
+    },
+    "torch-rtx-40": {"capabilities": ["8.9"], "torch": [(("sm_70",), True)], "findings": []},
+    "torch-linux-pascal": {
+        "capabilities": ["6.1"], "torch": [(("sm_75",), False)], "findings": [("GC302", "error")],
+        "commands": ["pip install --force-reinstall torch==2.7.1 --index-url https://download.pytorch.org/whl/cu126"],
+    },
+    "torch-windows-pascal": {"capabilities": ["6.1"], "torch": [(("sm_50",), True)], "findings": []},
+    "torch-gfx-override": {
+        "capabilities": ["gfx1103"], "torch": [(("gfx900",), None)], "findings": [("GC302", "warning")], "commands": [],
+    },
+    "pynvml-clash": {"findings": [("GC304", "warning")], "torch": [(("sm_70",), True)]},
+    "torch-old-driver": {
+        "torch": [(("sm_75",), False)], "findings": [("GC305", "error")],
+        "commands": ["pip install --force-reinstall torch==2.11.0 --index-url https://download.pytorch.org/whl/cu128"],
+    },
+    "torch-cuda-on-amd": {
+        "torch": [(("sm_70",), False)], "findings": [("GC303", "warning")],
+        "commands": ["pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/rocm7.2"],
+    },
+    "torch-rocm-on-nvidia": {
+        "torch": [(("gfx900",), False)], "findings": [("GC303", "warning")],
+        "commands": ["pip install --force-reinstall torch==2.9.1 --index-url https://download.pytorch.org/whl/cu128"],
+    },
+    "smi-absent-values": {
+        "states": ["ok"] * 8, "cards": ["t4"] * 8, "pcie": [(None, 3)] * 8, "lanes": [(None, 16)] * 8,
+        "bandwidth_from": ["catalogue"] * 8,
+    },
     "secure-boot": {
         "states": ["no_driver"], "findings": [("GC201", "error")],
         "commands": ["sudo update-secureboot-policy --enroll-key", "sudo reboot"],

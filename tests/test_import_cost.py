@@ -60,6 +60,13 @@ def test_a_machine_without_a_gpu_needs_no_catalogue() -> None:
     }
 
 
+@pytest.mark.parametrize(("name", "loaded"), [("container-4gib", False), ("card-t4", False), ("torch-rtx-40", True)])
+def test_the_table_of_builds_is_loaded_for_torch_alone(name: str, loaded: bool) -> None:
+    """What GPU code torch's wheels carry is looked up only where a torch is installed."""
+    tables = {"gpucheck.catalog.torch_builds", "gpucheck.machine.software", "gpucheck.assess.findings.frameworks"}
+    assert tables & _started("--machine", fixture(name), "--json") == (tables if loaded else set())
+
+
 def test_this_machine_is_inspected_without_frameworks() -> None:
     """Inspecting this machine from a program loads no framework, and nothing that only the command line needs."""
     found = _modules("import gpucheck; gpucheck.inspect()")

@@ -60,7 +60,7 @@ def effective_memory(machine: Machine) -> EffectiveMemory:
     alone: list[Pool] = []
     for gpu in _computing(machine):
         kind = _kind(gpu)
-        device = _device(gpu, host.usable_bytes if kind == "shared" else None)
+        device = _device(gpu)
         if kind == "cards":
             cards.setdefault(gpu.vendor, []).append(device)
         else:
@@ -85,9 +85,9 @@ def _kind(gpu: Gpu) -> PoolKind:
     return "shared" if gpu.memory.kind == "shared" or gpu.kind in {"integrated", "unified"} else "cards"
 
 
-def _device(gpu: Gpu, host_bytes: int | None) -> Device:
-    """A GPU's room; one that shares the host's memory and states no limit has what the host has."""
-    room = gpu.memory.usable_bytes if gpu.memory.usable_bytes is not None else host_bytes
+def _device(gpu: Gpu) -> Device:
+    """A GPU's room; where it is unknown, also of one that shares the host's memory, a limit may make it small."""
+    room = gpu.memory.usable_bytes
     return Device(gpu.index, room, gpu.memory.total_bytes if room is None else room)
 
 

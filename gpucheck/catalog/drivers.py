@@ -1,10 +1,12 @@
-"""NVIDIA driver branches and the highest CUDA that each supports, for when only the driver's version is told.
+"""NVIDIA driver branches: the highest CUDA of each, the last for old cards, and the oldest for a CUDA build.
 
 NVIDIA's CUDA toolkit bundles (each toolkit carries the driver whose own CUDA it is) and public nvidia-smi outputs
 of drivers 418 to 610; 615 is from one source.
 """
 
 from __future__ import annotations
+
+import re
 
 _CUDA_BY_BRANCH = {
     418: "10.1", 440: "10.2", 450: "11.0", 455: "11.1", 460: "11.2", 465: "11.3", 470: "11.4", 495: "11.5",
@@ -32,3 +34,28 @@ def last_branch(compute_capability: str | None) -> int | None:
     """The last driver branch for a card, None where no branch has dropped it yet (Turing and newer), or unknown."""
     capability = compute_capability or ""
     return _LAST_BRANCH_BY_MAJOR.get(capability) or _LAST_BRANCH_BY_MAJOR.get(capability.partition(".")[0])
+
+
+# By local version tag, for Linux and for Windows: the oldest driver that runs it by minor-version compatibility
+# (astral-sh/uv 26a9dd4b21, light-the-torch; from NVIDIA's CUDA release notes).
+_OLDEST_DRIVER: dict[tuple[str, ...], tuple[str, str]] = {
+    ("cu130", "cu132"): ("580", "580"),
+    ("cu120", "cu121", "cu122", "cu123", "cu124", "cu125", "cu126", "cu128", "cu129"): ("525.60.13", "528.33"),
+    ("cu111", "cu112", "cu113", "cu114", "cu115", "cu116", "cu117", "cu118"): ("450.80.02", "452.39"),
+    ("cu110",): ("450.36.06", "451.22"),
+    ("cu102",): ("440.33", "441.22"),
+    ("cu101",): ("418.39", "418.96"),
+    ("cu100",): ("410.48", "411.31"),
+}
+
+
+def oldest_driver(build: str | None, *, windows: bool) -> str | None:
+    """The oldest driver for a framework built with a CUDA version ("cu128"); None of a build not in the table."""
+    return next((oldest[windows] for builds, oldest in _OLDEST_DRIVER.items() if build in builds), None)
+
+
+def version_key(version: str | None) -> tuple[int, ...] | None:
+    """A driver's version to compare by: (550, 54, 15) of "550.54.15"; None of what is no version."""
+    if not re.fullmatch(r"\d{1,5}(?:\.\d{1,5}){0,3}", version or ""):
+        return None
+    return tuple(int(part) for part in (version or "").split("."))

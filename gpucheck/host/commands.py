@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from gpucheck.host.answer import (
@@ -23,17 +24,38 @@ MAX_OUTPUT_BYTES = 8 << 20
 _RUNNING: set[Any] = set()  # child processes of this process: they have sessions of their own, and outlive it else
 
 
+# Where Windows' NVIDIA drivers put their program: since 2019 beside the system's own, before that in a folder of
+# NVIDIA's. Neither is on every search path.
+_WINDOWS_PLACES = {
+    "nvidia-smi": (
+        ("ProgramFiles", "C:\\Program Files", "NVIDIA Corporation\\NVSMI"),
+        ("SystemRoot", "C:\\Windows", "System32"),
+    ),
+}
+
+
 def find_program(name: str) -> str | None:
-    """The file that PATH gives for `name`. Written out because importing shutil costs 6 ms of the budget."""
+    """The file that PATH gives for `name`, and on Windows then the places that drivers put it in.
+
+    Written out because importing shutil costs 6 ms of the budget.
+    """
     if os.path.dirname(name):
         return name if os.path.isfile(name) else None
-    suffixes = ("", ".exe") if os.name == "nt" else ("",)
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+    windows = os.name == "nt"
+    suffixes = ("", ".exe") if windows else ("",)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for folder in (*folders, *(windows_places(name, os.environ) if windows else ())):
         for suffix in suffixes:
             path = os.path.join(folder or ".", name + suffix)
             if os.path.isfile(path) and os.access(path, os.X_OK):
                 return path
     return None
+
+
+def windows_places(name: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Folders of Windows that `name` may be in although they are not on PATH."""
+    places = _WINDOWS_PLACES.get(name, ())
+    return tuple(f"{variables.get(variable) or usual}\\{rest}" for variable, usual, rest in places)
 
 
 def run(argv: list[str], timeout_s: float) -> Answer[dict[str, Any]]:

@@ -11,6 +11,8 @@ from gpucheck.host.plain_json import parse_json
 FRAMEWORKS = (
     "torch", "tensorflow", "jax", "onnxruntime", "onnxruntime-gpu", "vllm", "llama-cpp-python", "transformers", "mlx",
 )  # fmt: skip
+BINDINGS = ("pynvml", "nvidia-ml-py", "nvidia-ml-py3")  # three packages for one module, pynvml
+PACKAGES = FRAMEWORKS + BINDINGS
 
 # Runs in the inspected interpreter, which may be old: standard library only, and the folder that `-c` puts
 # first on the path must not lend its files to the answer.
@@ -33,7 +35,7 @@ print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.pr
 
 def installed_frameworks(interpreter: str, timeout_s: float) -> Answer[dict[str, Any]]:
     """{version, prefix, found: {distribution: [version, folder]}} of another interpreter, from a child."""
-    answer = run([interpreter, "-c", _SCRIPT, ",".join(FRAMEWORKS)], timeout_s)
+    answer = run([interpreter, "-c", _SCRIPT, ",".join(PACKAGES)], timeout_s)
     if answer.value is None:
         return failed(answer.error or MALFORMED, answer.detail)
     if answer.value["returncode"] != 0:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from gpucheck.host.answer import Answer
 from gpucheck.host.plain_json import parse_json
-from gpucheck.host.pythons import FRAMEWORKS
+from gpucheck.host.pythons import PACKAGES
 
 # Kubernetes writes "kubepods-burstable-pod8f3b1c2d_…", whose letter before the digits is itself one.
 _START = r"(?:(?<![0-9A-Fa-f])|(?<=pod))"
@@ -188,7 +188,7 @@ def _driver_lines(log: object) -> str:
 def _is_framework(folder: object) -> bool:
     """Whether an installed package matters to a report; the names of all others are nobody's business."""
     package = str(folder).partition("-")[0].lower().replace("_", "-")
-    return str(folder).endswith((".dist-info", ".egg-info")) and package in FRAMEWORKS
+    return str(folder).endswith((".dist-info", ".egg-info")) and package in PACKAGES
 
 
 def _without_screens(answer: Answer[Any]) -> Answer[Any]:

@@ -8,6 +8,7 @@ Facts (`Host.system`):
     rlimits    {name: [soft, hard]} in the limit's own unit; -1 is unlimited
     python     {version, prefix, executable}
     user       {uid}
+    job        the job object around this process, on Windows alone; see windows_job.py
 
 psutil questions (`Host.psutil`): virtual_memory, swap_memory, cpu_count_logical, cpu_count_physical.
 """
@@ -44,6 +45,10 @@ def system_fact(fact: str) -> Answer[Any]:
         return Answer({"version": version, "prefix": sys.prefix, "executable": sys.executable})
     if fact == "user":
         return Answer({"uid": os.getuid() if hasattr(os, "getuid") else None})
+    if fact == "job":
+        from gpucheck.host.windows_job import job_fact
+
+        return job_fact()
     return failed(FAILED, f"gpucheck has no question {fact!r}")
 
 

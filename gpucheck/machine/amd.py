@@ -98,36 +98,45 @@ def state_facts(reading: GpuReading) -> dict[str, Any]:
     }
 
 
+def is_divided(reading: GpuReading) -> bool:
+    """Whether an integrated GPU has a carve-out and a loan, as amdgpu tells of them; Windows has one pool."""
+    return reading.vendor == "AMD" and reading.pci_address is not None
+
+
 def put_shared_memory(figures: Figures, reading: GpuReading, host_memory: Memory, index: int, issues: Issues) -> None:
     """An APU's pool: its carve-out and what the kernel lends it of the machine's memory (gpustack #4848).
 
     The carve-out is not in the machine's total. ROCm counts one part alone: what may be lent, on kernels since
     6.10 where that is more than the carve-out; the carve-out before (rocm-systems #5167, ollama #17350).
+    A sum of which one part is unknown is unknown: neither part stands for the pool, nor does ROCm's figure.
     """
-    carved, lent = reading.memory_total_bytes, reading.memory_gtt_total_bytes
-    if lent is None or carved is None or reading.sources.get("memory_total_bytes") == "kfd":
-        if reading.memory_total_bytes is not None:
-            detail = "only one part of the memory is told: carve-out or what the kernel lends"
-            issues.add("unknown", f"gpus[{index}].memory.total_bytes", detail)
-        return
-    total = carved + lent
+    carved, lent, rocm = reading.memory_total_bytes, reading.memory_gtt_total_bytes, reading.memory_rocm_bytes
+    figures.put("memory.kind", "shared", "derived")
     figures.put("memory.carve_out_bytes", carved, "reported")
     figures.put("memory.gtt_bytes", lent, "reported")
-    figures.put("memory.rocm_bytes", reading.memory_rocm_bytes, "reported")
-    figures.put("memory.total_bytes", total, "derived")
-    rocm = reading.memory_rocm_bytes
+    figures.put("memory.rocm_bytes", rocm, "reported")
+    if lent is None or carved is None:
+        detail = "carve-out and what the kernel lends are not both told, and one part is not the whole"
+        issues.add("unknown", f"gpus[{index}].memory.total_bytes", detail)
+        return
+    figures.put("memory.total_bytes", carved + lent, "derived")
     if rocm is not None and rocm < (1 - _DIFFERENCE) * max(carved, lent):
         detail = (
             f"{carved / 2**30:.1f} GiB carved out and {lent / 2**30:.1f} GiB lent by the kernel; ROCm counts"
             f" {rocm / 2**30:.1f} GiB. ttm.pages_limit and the firmware's carve-out change them"
         )
         issues.add("rocm_memory_differs", f"gpus[{index}].memory.total_bytes", detail)
-    if reading.memory_used_bytes is None or reading.memory_gtt_used_bytes is None:
-        return
-    carved_free = max(0, carved - reading.memory_used_bytes)
-    lent_free = max(0, lent - reading.memory_gtt_used_bytes)
+    _put_free(figures, reading, host_memory, (carved, lent))
+
+
+def _put_free(figures: Figures, reading: GpuReading, host_memory: Memory, parts: tuple[int, int]) -> None:
+    """What is free of carve-out and loan, of which the machine must have the latter; unknown if any of it is."""
     available, allowed = host_memory.available_bytes, host_memory.usable_bytes
-    free = carved_free + (lent_free if available is None else min(lent_free, available))
+    if reading.memory_used_bytes is None or reading.memory_gtt_used_bytes is None or available is None:
+        return
+    carved_free = max(0, parts[0] - reading.memory_used_bytes)
+    lent_free = max(0, parts[1] - reading.memory_gtt_used_bytes)
+    free = carved_free + min(lent_free, available)
     figures.put("memory.free_bytes", free, "derived")
     if reading.state == "ok" and allowed is not None:
         figures.put("memory.usable_bytes", min(free, carved_free + min(lent_free, allowed)), "derived")

@@ -19,27 +19,38 @@ from gpucheck.machine.types import Gpu, Health, Kind, Mig, NvLink
 from gpucheck.machine.unified import SharedMemory, is_shared_part, shared_memory
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading, Memory
+from gpucheck.probes.nvidia.words import names_vgpu
 
 VENDOR_IDS = {"NVIDIA": "10de", "AMD": "1002", "Intel": "8086", "Apple": "106b"}
 
 
-def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issues) -> Gpu:
-    """The card that a reading describes, under the number `index`."""
+def build_gpu(reading: GpuReading, index: int, host_memory: Memory, issues: Issues, *, bare_metal: bool = True) -> Gpu:
+    """The card that a reading describes, under the number `index`.
+
+    Where the machine may be virtual, an NVIDIA card of which neither mode nor name is known may be a vGPU: its kind is
+    unknown then, and so is a memory size that only the catalogue has of the whole card.
+    """
     if reading.vendor == "AMD":
         reading = amd.with_product_name(reading)
     choice = _choice(reading, index, issues)
     card = choice.card if choice else None
     figures = Figures()
     _put_reported(figures, reading)
-    kind = _kind(reading, card)
-    if reading.vendor == "AMD" and kind == "integrated":
-        amd.put_shared_memory(figures, reading, host_memory, index, issues)
-    elif reading.vendor == "AMD":
+    kind = _kind(reading, card, bare_metal=bare_metal)
+    sized = _sized(reading, kind, choice)
+    if kind is None:
+        detail = "in a virtual machine, and neither mode nor name is known: it may be a share of the card"
+        issues.add("may_be_vgpu", f"gpus[{index}]", detail)
+    if kind == "vgpu" and reading.memory_total_bytes is None:
+        choice = card = None  # whose share it is says nothing of its size
+    if reading.vendor == "AMD" and kind != "integrated":
         amd.put_bandwidth(figures, reading, card, index, issues)
-    if kind in {"integrated", "unified"}:
+    if kind == "integrated" and amd.is_divided(reading):
+        amd.put_shared_memory(figures, reading, host_memory, index, issues)
+    elif kind in {"integrated", "unified"}:
         _put_pool(figures, shared_memory(reading, host_memory, index, issues))
     else:
-        _put_memory(figures, reading, choice)
+        _put_memory(figures, reading, sized)
     if reading.vendor == "NVIDIA":
         nvidia.put_bandwidth(figures, reading, card, index, issues)
     if card is not None:
@@ -97,6 +108,13 @@ def _choice(reading: GpuReading, index: int, issues: Issues) -> Choice | None:
     return choice
 
 
+def _sized(reading: GpuReading, kind: Kind | None, choice: Choice | None) -> Choice | None:
+    """The catalogue's card, None where a memory size that the driver did not tell may be another than that card's."""
+    if choice is None or reading.memory_total_bytes is not None:
+        return choice
+    return None if kind in {None, "vgpu"} or choice.card.id in nvidia.SIZE_IS_OPEN else choice
+
+
 def _put_reported(figures: Figures, reading: GpuReading) -> None:
     reported = {
         "architecture": reading.architecture,
@@ -140,9 +158,12 @@ def _put_memory(figures: Figures, reading: GpuReading, choice: Choice | None) ->
             figures.put("memory.usable_bytes", idle_usable_bytes(total, choice.card, nominal), "assumed")
 
 
-def _kind(reading: GpuReading, card: Card | None) -> Kind:
-    if reading.virtualization == "vgpu":
+def _kind(reading: GpuReading, card: Card | None, *, bare_metal: bool) -> Kind | None:
+    if reading.virtualization == "vgpu" or (reading.vendor == "NVIDIA" and names_vgpu(reading.name)):
         return "vgpu"
+    silent = reading.virtualization is None and reading.name is None
+    if reading.vendor == "NVIDIA" and silent and not bare_metal:
+        return None
     arch = derive.architecture(reading.compute_capability)
     if reading.vendor == "Apple" or (card and card.segment in {"soc", "embedded"}) or (arch and arch.unified_memory):
         return "unified"

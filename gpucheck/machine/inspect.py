@@ -31,7 +31,7 @@ from gpucheck.probes.memory import probe_memory
 from gpucheck.probes.numa import probe_numa
 from gpucheck.probes.nvidia import Nvidia, probe_nvidia
 from gpucheck.probes.pci import pci_order, probe_pci
-from gpucheck.probes.platform import probe_platform
+from gpucheck.probes.platform import is_bare_metal, probe_platform
 from gpucheck.probes.storage import probe_storage
 from gpucheck.probes.sysctl import is_darwin
 from gpucheck.probes.systems import is_windows, is_wsl, may_be_arm
@@ -84,14 +84,16 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
     readings, drivers = _gpu_readings(host, devices, here)
     host_memory = _own_memory(host, here.take(memory), readings, here)
     variables = here.take(visibility)
-    gpus = _entries(readings, host_memory, here.issues)
+    surroundings = here.take(platform)
+    bare = Running("bare metal", lambda: Found(is_bare_metal(host, surroundings)), False, 3.0)
+    gpus = _entries(readings, host_memory, here.issues, bare_metal=here.take(bare))
     if gpus and variables:
         from gpucheck.machine.visible import apply_visibility
 
         gpus = apply_visibility(gpus, variables, here.issues)
-    return Machine(
+    machine = Machine(
         source=host.kind,
-        platform=here.take(platform),
+        platform=surroundings,
         cpu=here.take(cpu),
         memory=host_memory,
         numa_nodes=here.take(numa),
@@ -105,6 +107,11 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
         visibility=variables,
         issues=tuple(sorted(here.issues.all())),
     )
+    if not any(one.name == "torch" for one in machine.frameworks):
+        return machine
+    from gpucheck.machine.software import with_torch
+
+    return with_torch(machine)
 
 
 def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection) -> tuple[list[GpuReading], Drivers]:
@@ -119,12 +126,14 @@ def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection)
 
         # amd-smi and rocm-smi may have their six seconds each
         others.append(Running("amd", lambda: probe_amd(host, devices, asks_tools), (), 20.0))
-        drivers = replace(drivers, amd=here.take(Running("amd driver", lambda: probe_amd_driver(host), None, 3.0)))
+        drivers = replace(
+            drivers, amd=here.take(Running("amd driver", lambda: probe_amd_driver(host, devices), None, 3.0))
+        )
     if vendors & {"8086", "1da3"}:
         from gpucheck.probes.intel import probe_intel, probe_intel_driver
 
         others.append(Running("intel", lambda: probe_intel(host, devices), (), 8.0))
-        driver = here.take(Running("intel driver", lambda: probe_intel_driver(host), None, 3.0))
+        driver = here.take(Running("intel driver", lambda: probe_intel_driver(host, devices), None, 3.0))
         drivers = replace(drivers, intel=driver)
     if is_darwin(host):
         from gpucheck.probes.apple import probe_apple
@@ -144,9 +153,10 @@ def _own_memory(host: Host, memory: Memory, readings: Sequence[GpuReading], here
         return memory
     from gpucheck.probes.coherent import is_superchip, probe_coherent, without_hbm
 
-    if not any(map(is_superchip, readings)):
+    if all(is_superchip(reading) is False for reading in readings):
         return memory
-    free = here.take(Running("coherent memory", lambda: probe_coherent(host), 0, 3.0))
+    coherent: Running[int | None] = Running("coherent memory", lambda: probe_coherent(host), None, 3.0)
+    free = here.take(coherent)
     return without_hbm(memory, readings, free, here.issues)
 
 
@@ -200,7 +210,9 @@ def _with_cuda(driver: NvidiaDriver | None, issues: Issues) -> NvidiaDriver | No
     return replace(driver, cuda_version=cuda)
 
 
-def _entries(readings: Sequence[GpuReading], host_memory: Memory, issues: Issues) -> tuple[Gpu, ...]:
+def _entries(
+    readings: Sequence[GpuReading], host_memory: Memory, issues: Issues, *, bare_metal: bool
+) -> tuple[Gpu, ...]:
     """Every card, each followed by its MIG devices, numbered in that order."""
     if not readings:
         return ()  # and the catalogue need not be loaded
@@ -210,7 +222,7 @@ def _entries(readings: Sequence[GpuReading], host_memory: Memory, issues: Issues
     gpus: list[Gpu] = []
     cards: list[int] = []
     for reading in readings:
-        card = build_gpu(reading, len(gpus), host_memory, issues)
+        card = build_gpu(reading, len(gpus), host_memory, issues, bare_metal=bare_metal)
         cards.append(card.index)
         gpus.append(card)
         for instance in reading.mig_devices or ():

@@ -10,6 +10,8 @@ from gpucheck.probes.facts import GpuReading
 
 # Above this the clock is another memory's: a GTX 1650 with GDDR6 has half as much again as its namesake with GDDR5.
 _HIGHEST_OVERCLOCK = 1.25
+# Made with another memory size too, under the same name and PCI id: the RTX 3080 with 20 GB.
+SIZE_IS_OPEN = frozenset({"rtx-3080-10"})
 
 
 def put_bandwidth(figures: Figures, reading: GpuReading, card: Card | None, index: int, issues: Issues) -> None:

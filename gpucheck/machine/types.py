@@ -134,7 +134,7 @@ class Gpu(Struct, frozen=True):
     name: str | None
     vendor: str
     state: State
-    kind: Kind
+    kind: Kind | None
     visible: bool = True
     hidden_by: str | None = None
     catalogue_id: str | None = None

@@ -104,8 +104,13 @@ def _total(reading: GpuReading, host: Memory, index: int, issues: Issues) -> Sha
 
 
 def _usable(reading: GpuReading, host: Memory, pool: tuple[Share, Share], metal: Share) -> Share:
-    """The least of what the process may take from the host, what is free, and the GPU's own limit."""
-    if reading.state != "ok" or (host.usable_bytes is None and metal.value is None):
+    """The least of what the process may take from the host, what is free, and the GPU's own limit.
+
+    Unknown where a limit may be set that could not be read: it may be smaller than all of them.
+    """
+    if reading.state != "ok" or not reading.memory_limit_known:
+        return Share(None, "derived")
+    if host.usable_bytes is None and metal.value is None:
         return Share(None, "derived")
     total, free = pool
     bounds = [Share(host.usable_bytes, "derived"), metal, Share(reading.memory_limit_bytes, "reported"), total]
@@ -117,7 +122,7 @@ def _usable(reading: GpuReading, host: Memory, pool: tuple[Share, Share], metal:
 
 def _working_set(reading: GpuReading, total: Share, index: int, issues: Issues) -> Share:
     """Metal's limit: as somebody has set it, else assumed; unknown of GPUs that are not Apple's."""
-    if reading.vendor != "Apple" or reading.state != "ok":
+    if reading.vendor != "Apple" or reading.state != "ok" or not reading.memory_limit_known:
         return Share(None, "assumed")
     if reading.memory_limit_bytes is not None or not total.value:
         return Share(reading.memory_limit_bytes, "reported")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -42,6 +43,7 @@ def hidden_by_rocm(gpus: Iterable[Gpu], variables: Mapping[str, str], issues: Is
     if not cards:
         return {}
     _note_doubts(cards, variables, issues)
+    _note_unnumbered(cards, variables, issues)
     slots = _slots(cards)
     hidden: dict[int, str] = {}
     for name in (_ROCR, _ORDINAL, _HIP if variables.get(_HIP) else _CUDA):
@@ -61,15 +63,26 @@ def hidden_by_rocm(gpus: Iterable[Gpu], variables: Mapping[str, str], issues: Is
 
 
 def _slots(cards: list[Gpu]) -> list[Slot]:
-    """ROCm's devices in its order; cards that KFD does not list are none of them, if it lists any."""
+    """ROCm's devices in its order; cards that KFD does not list are none of them, if it lists any.
+
+    Where it could not be read whole, those without a number come last, and a card whose partitions are not
+    counted has those up to the next card's number.
+    """
     numbered = sorted((gpu.driver_index, gpu.index) for gpu in cards if gpu.driver_index is not None)
-    order = [index for _, index in numbered] or [gpu.index for gpu in cards]
+    rest = [gpu.index for gpu in cards if gpu.driver_index is None and _in_kfd(gpu)]
+    order = [*(index for _, index in numbered), *rest] or [gpu.index for gpu in cards]
     by_index = {gpu.index: gpu for gpu in cards}
+    up_to_next = {card: after - number for (number, card), (after, _) in pairwise(numbered)}
     return [
         Slot(index, (by_index[index].uuid or "").upper())
         for index in order
-        for _ in range(by_index[index].partition.count or 1)
+        for _ in range(by_index[index].partition.count or up_to_next.get(index, 1))
     ]
+
+
+def _in_kfd(gpu: Gpu) -> bool:
+    """Whether KFD lists the card: nothing else reports its target."""
+    return gpu.sources.get("gfx_target") == "reported"
 
 
 def _rocr_chosen(value: str, slots: list[Slot]) -> list[Slot]:
@@ -109,6 +122,15 @@ def _c_number(token: str) -> int | None:
     if found is None:
         return None
     return int(found[1], 16) if found[1] else int(found[2], 8) if found[2] else int(found[3])
+
+
+def _note_unnumbered(cards: list[Gpu], variables: Mapping[str, str], issues: Issues) -> None:
+    """An issue where variables are set and KFD's list, which their numbers count, could not be read whole."""
+    names = ", ".join(name for name in (_ROCR, _ORDINAL, _HIP, _CUDA) if variables.get(name))
+    listed = [card for card in cards if _in_kfd(card)]
+    if names and any(card.driver_index is None or card.partition.count is None for card in listed):
+        detail = f"KFD's nodes could not all be read: which devices the numbers in {names} mean is assumed"
+        issues.add("assumed", "gpus.visible", detail)
 
 
 def _note_doubts(cards: list[Gpu], variables: Mapping[str, str], issues: Issues) -> None:

@@ -17,7 +17,10 @@ Cards = Mapping[str, tuple[KfdNode, ...]]
 
 
 class Peers(Struct, frozen=True):
-    """Other cards, by the index of their first node: over XGMI, and by any way that kernels may copy on."""
+    """Other cards, by the index of their first node: over XGMI, and by any way that kernels may copy on.
+
+    One whose index is not known is left out.
+    """
 
     xgmi: tuple[int, ...] = ()
     p2p: tuple[int, ...] = ()
@@ -31,9 +34,9 @@ def peers_of(host: Host, issues: Issues, address: str, cards: Cards) -> Peers:
     other cards what the first one's say; and those to its own card are none to a peer.
     """
     node = cards[address][0]
-    owners = {other.number: nodes[0].index for nodes in cards.values() for other in nodes}
+    owners = {other.number: nodes[0] for nodes in cards.values() for other in nodes}
     # all cards of a hive reach each other; some recorded trees have the id and no links
-    xgmi = {nodes[0].index for nodes in cards.values() if node.hive_id and nodes[0].hive_id == node.hive_id}
+    xgmi = {nodes[0] for nodes in cards.values() if node.hive_id and nodes[0].hive_id == node.hive_id}
     reached = set(xgmi)
     for kind in ("io_links", "p2p_links"):
         folder = f"{NODES}/{node.number}/{kind}"
@@ -49,5 +52,8 @@ def peers_of(host: Host, issues: Issues, address: str, cards: Cards) -> Peers:
                 reached.add(owner)
             elif kind == "p2p_links":
                 reached.add(owner)
-    mine = {node.index}
-    return Peers(tuple(sorted(xgmi - mine)), tuple(sorted(reached - mine)))
+    return Peers(_numbers(xgmi - {node}), _numbers(reached - {node}))
+
+
+def _numbers(nodes: set[KfdNode]) -> tuple[int, ...]:
+    return tuple(sorted(node.index for node in nodes if node.index is not None))

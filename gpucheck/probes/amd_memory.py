@@ -36,7 +36,10 @@ class SysfsMemory(Struct, frozen=True):
 
 
 def sysfs_memory(host: Host, issues: Issues, address: str) -> SysfsMemory:
-    """The card's memory; the graphics translation table's size is no more than the kernel lets GPUs take."""
+    """The card's memory; the graphics translation table's size is no more than the kernel lets GPUs take.
+
+    Where that limit is there and could not be read, it may be smaller than the table: the size is unknown.
+    """
 
     def read(name: str) -> int | None:
         path = f"{DEVICES}/{address}/mem_info_{name}"
@@ -44,7 +47,8 @@ def sysfs_memory(host: Host, issues: Issues, address: str) -> SysfsMemory:
 
     gtt = read("gtt_total")
     if gtt is not None:
-        gtt = min([gtt, *(pages * _PAGE_BYTES for pages in _pages_limits(host, issues))])
+        limits = [_limit_bytes(host, issues, path, gtt) for path in PAGES_LIMITS]
+        gtt = None if None in limits else min(gtt, *(limit for limit in limits if limit is not None))
     return SysfsMemory(read("vram_total"), read("vram_used"), gtt, read("gtt_used"))
 
 
@@ -53,6 +57,10 @@ def is_apu(gfx_target: str | None, device_id: str | None, shares_cpu: bool) -> b
     return shares_cpu or gfx_target in APU_TARGETS or device_id in APU_DEVICES
 
 
-def _pages_limits(host: Host, issues: Issues) -> list[int]:
-    found = (whole_number(issues.value(path, host.read(path))) for path in PAGES_LIMITS)
-    return [pages for pages in found if pages]
+def _limit_bytes(host: Host, issues: Issues, path: str, unlimited: int) -> int | None:
+    """The limit, `unlimited` where the kernel has none, None where it has one that nobody could read."""
+    answer = host.read(path)
+    pages = whole_number(issues.value(path, answer))
+    if pages is None:
+        return unlimited if answer.absent else None
+    return pages * _PAGE_BYTES or unlimited

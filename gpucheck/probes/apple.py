@@ -12,7 +12,7 @@ from gpucheck.host.host import Host
 from gpucheck.host.plain_json import parse_json
 from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.facts import GpuReading, Vendor
-from gpucheck.probes.sysctl import is_darwin, is_virtual_mac, sysctls, wired_limit_bytes
+from gpucheck.probes.sysctl import WiredLimit, is_darwin, is_virtual_mac, sysctls, wired_limit
 
 PROFILER = ("system_profiler", "-json", "SPDisplaysDataType")
 PARAVIRTUAL = "Apple Paravirtual device"
@@ -26,10 +26,10 @@ _MAKERS: tuple[tuple[str, Vendor], ...] = (
 
 
 class _Mac(Struct, frozen=True):
-    """What all GPUs of one Mac have in common; `limit` with the name that it is set by."""
+    """What all GPUs of one Mac have in common."""
 
     memory_bytes: int | None
-    limit: tuple[int, str] | None
+    limit: WiredLimit
     virtual: bool
 
 
@@ -38,14 +38,14 @@ def probe_apple(host: Host) -> Found[tuple[GpuReading, ...]]:
     if not is_darwin(host):
         return Found(())
     issues = Issues()
-    facts, virtual = sysctls(host), is_virtual_mac(host)
+    facts, virtual = sysctls(host), is_virtual_mac(host, issues)
     displays = _displays(host, issues)
     chip_name = facts.get("machdep.cpu.brand_string", "")
     if not displays and chip_name.startswith("Apple"):
         name = PARAVIRTUAL if virtual else chip_name
         displays = [{"sppci_model": name}]
     memory = whole_number(facts.get("hw.memsize"))
-    mac = _Mac(memory, wired_limit_bytes(host, memory), virtual)
+    mac = _Mac(memory, wired_limit(host, memory, issues), virtual)
     readings: list[GpuReading] = []
     for entry in displays:
         model, vendor = _name(entry), _vendor(entry)
@@ -87,12 +87,13 @@ def parse_size(text: object) -> int | None:
 
 def _displays(host: Host, issues: Issues) -> list[dict[str, Any]]:
     source = " ".join(PROFILER)
-    answer = issues.value(source, host.run(*PROFILER, timeout_s=8.0))
-    if answer is None:
+    answer = host.run(*PROFILER, timeout_s=8.0)
+    if answer.value is None:  # every macOS has it: also that it is not there is news
+        issues.add(answer.error or NOT_FOUND, source, answer.detail)
         return []
-    displays = parse_displays(answer.stdout)
+    displays = parse_displays(answer.value.stdout)
     if displays is None:
-        issues.add(MALFORMED, source, answer.stderr or "not the expected JSON")
+        issues.add(MALFORMED, source, answer.value.stderr or "not the expected JSON")
     return displays or []
 
 
@@ -118,8 +119,8 @@ def _vendor(entry: dict[str, Any]) -> Vendor | None:
 def _apple(entry: dict[str, Any], name: str, mac: _Mac, index: int) -> GpuReading:
     virtual = mac.virtual or name == PARAVIRTUAL
     sources = {"memory_total_bytes": "sysctl hw.memsize"} if mac.memory_bytes is not None else {}
-    if mac.limit is not None:
-        sources["memory_limit_bytes"] = mac.limit[1]
+    if mac.limit.source is not None:
+        sources["memory_limit_bytes"] = mac.limit.source
     return GpuReading(
         vendor="Apple",
         state="unsupported" if virtual else "ok",
@@ -128,7 +129,8 @@ def _apple(entry: dict[str, Any], name: str, mac: _Mac, index: int) -> GpuReadin
         integrated=True,
         virtualization="paravirtual" if virtual else None,
         memory_total_bytes=mac.memory_bytes,
-        memory_limit_bytes=mac.limit[0] if mac.limit is not None else None,
+        memory_limit_bytes=mac.limit.size_bytes,
+        memory_limit_known=mac.limit.known,
         multiprocessors=whole_number(entry.get("sppci_cores")),  # a text: "40"
         detail=VIRTUAL_DETAIL if virtual else None,
         sources=sources,

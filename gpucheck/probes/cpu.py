@@ -14,6 +14,9 @@ from gpucheck.probes.cpu_info import VENDORS, CpuInfo, ai_features, arch_of, arm
 from gpucheck.probes.cpu_topology import cache_bytes, numa_nodes, online_cpus, physical_cores
 from gpucheck.probes.facts import Cpu
 from gpucheck.probes.sysctl import darwin_features, darwin_l2_bytes, sysctls
+from gpucheck.probes.systems import is_windows
+from gpucheck.probes.windows_job import SOURCE as JOB
+from gpucheck.probes.windows_job import job_cpu_quota
 
 CPUINFO = "/proc/cpuinfo"
 # What every processor has; some have no third cache level, and some kernels no NUMA.
@@ -85,10 +88,13 @@ def _usable(host: Host, issues: Issues, logical: int | None) -> tuple[int | floa
     answer = host.system("affinity")
     affinity: Any = answer.value if answer.error == "not_supported" else issues.value("affinity", answer)
     quota, complete = cpu_quota(host, issues)
-    if not complete or (affinity is None and answer.error != "not_supported" and not answer.absent):
+    of_job, whole_job = job_cpu_quota(host, issues, logical)
+    quota = of_job or quota  # no system has both
+    if not complete or not whole_job or (affinity is None and answer.error != "not_supported"):
         return None, None  # fewer than the machine has, and nobody can say how many
     allowed = len(affinity) if isinstance(affinity, list) else None
-    return usable_cores(logical, allowed, quota.cores if quota else None)
+    cores, reason = usable_cores(logical, allowed, quota.cores if quota else None)
+    return cores, f"{JOB} limit" if quota and quota.source == JOB and reason == "cgroup quota" else reason
 
 
 def _arch(host: Host, cpuinfo: str) -> str | None:
@@ -133,8 +139,6 @@ def _darwin_brand(host: Host) -> _Brand | None:
 def _windows_brand(host: Host, issues: Issues) -> _Brand:
     """Name and caches by CIM on Windows; the flags, and everything elsewhere, by py-cpuinfo."""
     known = _py_cpuinfo_brand(host, issues)
-    from gpucheck.probes.systems import is_windows
-
     if not is_windows(host):
         return known
     from gpucheck.probes.windows import cim, count, first, text

@@ -67,9 +67,17 @@ def physical_cores(host: Host, issues: Issues, online: list[int]) -> int | None:
 
 
 def numa_nodes(host: Host, issues: Issues) -> int | None:
-    """NUMA nodes that have CPUs: one on a GH200, whose other eight are slices of its GPU (xpu-perf #129)."""
-    found = cpu_list(host, issues, f"{NODES}/has_cpu") or cpu_list(host, issues, f"{NODES}/online")
-    return len(found) if found else None
+    """NUMA nodes that have CPUs: one on a GH200, whose other eight are slices of its GPU (xpu-perf #129).
+
+    Kernels without the list of these have no list of those with memory either, and no node without CPUs.
+    """
+    answer = host.read(f"{NODES}/has_cpu")
+    text = issues.value(f"{NODES}/has_cpu", answer)
+    if text is not None or not answer.absent:
+        return len(parse_cpu_list(text or "") or ()) or None
+    if not host.read(f"{NODES}/has_memory").absent:
+        return None
+    return len(cpu_list(host, issues, f"{NODES}/online") or ()) or None
 
 
 def cache_bytes(host: Host, issues: Issues, online: list[int]) -> dict[int, int]:

@@ -55,7 +55,7 @@ class Cpu(Struct, frozen=True):
     physical_cores: int | None = None
     logical_cores: int | None = None
     usable_cores: int | float | None = None  # after affinity and cgroup quota; a quota may leave half a core
-    usable_cores_reason: str | None = None  # "affinity", "cgroup quota"; None when all are usable
+    usable_cores_reason: str | None = None  # "affinity", "cgroup quota", "job object limit"; None: all usable
     features: tuple[str, ...] = ()  # lower-case /proc/cpuinfo flags that matter to AI
     l2_cache_bytes: int | None = None
     l3_cache_bytes: int | None = None
@@ -67,9 +67,9 @@ class Memory(Struct, frozen=True):
 
     total_bytes: int | None = None
     available_bytes: int | None = None  # the kernel's MemAvailable, of the whole machine
-    limit_bytes: int | None = None  # the tightest cgroup limit, None without one
-    limit_used_bytes: int | None = None  # what that cgroup holds already, page cache excluded where it can be
-    limit_source: str | None = None  # the file that the limit stands in
+    limit_bytes: int | None = None  # the tightest limit of a cgroup or a Windows job object, None without one
+    limit_used_bytes: int | None = None  # what that group holds already, page cache excluded where it can be
+    limit_source: str | None = None  # the file that the limit stands in, or "job object"
     usable_bytes: int | None = None
     swap_total_bytes: int | None = None
     swap_free_bytes: int | None = None
@@ -115,6 +115,7 @@ class PciDevice(Struct, frozen=True):
     link_max_width: int | None = None
     link_generation: int | None = None
     link_max_generation: int | None = None
+    link_complete: bool = True  # False where a link between card and root port could not be read
     numa_node: int | None = None
 
 
@@ -159,6 +160,7 @@ class GpuReading(Struct, frozen=True):
     memory_used_bytes: int | None = None
     memory_reserved_bytes: int | None = None
     memory_limit_bytes: int | None = None  # the most that a GPU may take of memory it shares with the host
+    memory_limit_known: bool = True  # False where there may be such a limit and nobody could read it
     memory_gtt_total_bytes: int | None = None  # what amdgpu may map of the machine's memory for the GPU
     memory_gtt_used_bytes: int | None = None
     memory_rocm_bytes: int | None = None  # what KFD, and so ROCm, counts as the card's memory
@@ -219,6 +221,14 @@ class OtherDriver(Struct, frozen=True):
     in_tree: bool | None = None  # True for the kernel's own, False for one that its maker's package brought
 
 
+class CudaCompat(Struct, frozen=True):
+    """A libcuda of NVIDIA's package cuda-compat, which stands in for the driver's own where it is found first."""
+
+    version: str  # of the driver that it is from: "575.57.08"
+    folder: str
+    found_by: str | None = None  # LD_LIBRARY_PATH or a file of ld.so.conf.d that puts it first; None: it lies there
+
+
 class Toolkits(Struct, frozen=True):
     """Versions of toolkits found in their usual places; None means not found there."""
 
@@ -227,15 +237,21 @@ class Toolkits(Struct, frozen=True):
     tensorrt: str | None = None
     rocm: str | None = None
     mps: str | None = None
+    cuda_compat: CudaCompat | None = None
 
 
 class Framework(Struct, frozen=True):
-    """An AI framework installed in the inspected Python; `usable` None means that nobody has tried."""
+    """An AI framework installed in the inspected Python.
+
+    `arch_list` is the GPU code that its build carries, by the catalogue's table, empty where that is not known.
+    `usable` is whether that build can compute on a GPU that a process here may use, None where nobody knows.
+    """
 
     name: str
     version: str | None = None
     build: str | None = None  # the local version tag: cu128, rocm6.2, cpu
     python: str | None = None
+    tagged: bool = False  # whether its own version names the build, as PyTorch's wheels do and other builders' do not
     arch_list: tuple[str, ...] = ()
     usable: bool | None = None
     reason: str | None = None

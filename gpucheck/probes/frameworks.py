@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
-from gpucheck.host.pythons import FRAMEWORKS
+from gpucheck.host.pythons import BINDINGS, FRAMEWORKS, PACKAGES
 from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.facts import Framework
 
@@ -37,7 +37,8 @@ def probe_frameworks(host: Host, interpreter: str | None) -> Found[tuple[Framewo
     if packages is None:
         asked = interpreter or (f"{prefix}/bin/python" if prefix else None)
         packages = _asked(host, issues, asked) if asked else []
-    found = {package.name: package for package in reversed(packages) if package.name in FRAMEWORKS}
+    found = {package.name: package for package in reversed(packages) if package.name in PACKAGES}
+    _note_bindings(issues, [found[name] for name in BINDINGS if name in found])
     frameworks = (_framework(host, issues, found[name]) for name in FRAMEWORKS if name in found)
     return Found(tuple(frameworks), issues.all())
 
@@ -150,10 +151,25 @@ def _asked(host: Host, issues: Issues, interpreter: str) -> list[Package]:
     return packages
 
 
+def _note_bindings(issues: Issues, packages: list[Package]) -> None:
+    """Packages that NVML's module `pynvml` comes from, where there are several; NVIDIA's own is nvidia-ml-py."""
+    names = {package.name: package for package in packages}
+    if len(names) < 2:
+        return
+    major = names["pynvml"].version.partition(".")[0] if "pynvml" in names else ""
+    # from 12.0 on pynvml has no such module and requires nvidia-ml-py; 13.0 warns at each import of it
+    deprecated = "nvidia-ml-py3" not in names and major.isdecimal() and len(major) < 4 and int(major) >= 12
+    listed = " and ".join(f"{package.name} {package.version}" for package in packages)
+    issues.add("pynvml_deprecated" if deprecated else "pynvml_clash", "pynvml", listed)
+
+
 def _framework(host: Host, issues: Issues, package: Package) -> Framework:
     version, _, build = package.version.partition("+")
+    tagged = bool(build)
     if package.name == "torch":
         path = f"{package.folder.rstrip('/')}/torch/version.py"
-        number, tag = parse_torch_version(issues.value(path, host.read(path)) or "")
+        text = issues.value(path, host.read(path)) or ""
+        number, tag = parse_torch_version(text)
+        tagged = tagged or "+" in (_assigned(text, "__version__") or "")
         version, build = number or version, tag or build
-    return Framework(package.name, version, build or None, package.python, usable=None, reason=NOT_TRIED)
+    return Framework(package.name, version, build or None, package.python, tagged, usable=None, reason=NOT_TRIED)

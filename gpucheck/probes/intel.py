@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpucheck.host.answer import NOT_FOUND
+from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.facts import GpuReading, OtherDriver, PciDevice, State
@@ -31,18 +31,34 @@ def probe_intel(host: Host, pci: tuple[PciDevice, ...]) -> Found[tuple[GpuReadin
         for device in pci
         if device.vendor_id == HABANA or (device.vendor_id == GRAPHICS and device.pci_class in DISPLAY)
     ]
+    for reading in readings:
+        if not reading.pci_device_id:  # the bus has one of every device
+            issues.add(NOT_FOUND, f"{DEVICES}/{reading.pci_address}/device", "it does not say which device this is")
     return Found(tuple(readings), issues.all())
 
 
-def probe_intel_driver(host: Host) -> Found[OtherDriver | None]:
-    """The graphics driver that is loaded; both come with the kernel and have no version of their own."""
+def probe_intel_driver(host: Host, pci: tuple[PciDevice, ...] = ()) -> Found[OtherDriver | None]:
+    """The driver that is loaded. habanalabs of Intel's package has a version, the kernel's own has none.
+
+    Of xe and i915 nobody can say so: also those of Intel's packages may have none. A driver that is bound to a device
+    is there, also where nothing tells of its module.
+    """
     issues = Issues()
-    for name in (*DRIVERS[GRAPHICS], *DRIVERS[HABANA]):
+    names = (*DRIVERS[GRAPHICS], *DRIVERS[HABANA])
+    for name in names:
         folder = f"/sys/module/{name}"
         if issues.value(folder, host.listdir(folder)) is not None:
-            version = issues.value(f"{folder}/version", host.read(f"{folder}/version"))
-            return Found(OtherDriver(name, (version or "").strip() or None), issues.all())
-    return Found(None, issues.all())
+            answer = host.read(f"{folder}/version")
+            version = (answer.value or "").strip() or None
+            if answer.error is not None and answer.error != NOT_FOUND:
+                issues.add(answer.error, f"{folder}/version", answer.detail)
+            in_tree = True if answer.error == NOT_FOUND and name in DRIVERS[HABANA] else False if version else None
+            return Found(OtherDriver(name, version, in_tree), issues.all())
+    bound = next((device.driver for device in pci if device.driver in names), None)
+    if bound is None:
+        return Found(None, issues.all())
+    issues.add(NOT_FOUND, f"/sys/module/{bound}", "it drives a device; its module tells nothing of its version")
+    return Found(OtherDriver(bound), issues.all())
 
 
 def parse_bytes(text: str | None) -> int | None:
@@ -68,7 +84,9 @@ def _graphics(host: Host, issues: Issues, device: PciDevice) -> GpuReading:
     tiles = sorted(name for name in names if name.startswith("tile") and name[4:].isdecimal())
     facts: dict[str, Any] = {"integrated": integrated, "sm_clock_max_mhz": _clock_mhz(host, issues, folder, tiles)}
     if integrated:
-        facts["memory_limit_bytes"] = _lent_bytes(host, issues) if device.driver == "xe" else None
+        if device.driver == "xe":
+            facts["memory_limit_bytes"] = _lent_bytes(host, issues)
+            facts["memory_limit_known"] = facts["memory_limit_bytes"] is not None
         return _reading(device, state, detail, facts, {"memory_limit_bytes": TTM_PAGES})
     memory, source = _memory_bytes(host, issues, folder, tiles), "sysfs"
     if memory is None and state == "ok":
@@ -159,6 +177,13 @@ def _clock_mhz(host: Host, issues: Issues, folder: str, tiles: list[str]) -> int
 
 
 def _lent_bytes(host: Host, issues: Issues) -> int | None:
-    """What the kernel's graphics memory manager lends to GPUs at most: half of memory unless it is told more."""
-    pages = whole_number(issues.value(TTM_PAGES, host.read(TTM_PAGES)))
-    return pages * PAGE_BYTES if pages else None
+    """What the kernel's graphics memory manager lends to GPUs at most: half of memory unless it is told more.
+
+    The file is older than the xe driver, so that its absence is an issue as well.
+    """
+    answer = host.read(TTM_PAGES)
+    pages = whole_number(answer.value)
+    if not pages:
+        issues.add(answer.error or MALFORMED, TTM_PAGES, answer.detail or f"not a number of pages: {answer.value!r}")
+        return None
+    return pages * PAGE_BYTES

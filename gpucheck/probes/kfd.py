@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from gpucheck.host.answer import MALFORMED, NO_PERMISSION, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues, whole_number
 
@@ -29,10 +30,17 @@ class Banks(Struct, frozen=True):
     clock_max_mhz: int | None = None
 
 
+class Topology(Struct, frozen=True):
+    """The GPU nodes in their own order. Of a list that could not be read `whole` nothing can be counted."""
+
+    nodes: tuple[KfdNode, ...]
+    whole: bool
+
+
 class KfdNode(Struct, frozen=True):
     """One GPU node: a whole card, or one partition of it."""
 
-    index: int  # among the GPU nodes, as ROCm numbers devices
+    index: int | None  # among the GPU nodes, as ROCm numbers devices; None after a node that could not be read
     number: int  # the node's own, as links name it
     address: str  # 0000:05:00.3; the function of a partition numbers the partition
     device_id: str
@@ -71,17 +79,39 @@ def kfd_address(domain: int, location_id: int) -> str:
     return f"{domain:04x}:{location_id >> 8 & 0xFF:02x}:{location_id >> 3 & 0x1F:02x}.{location_id & 7}"
 
 
-def kfd_nodes(host: Host, issues: Issues) -> tuple[KfdNode, ...]:
-    """The GPU nodes in their own order; a machine without the driver has none."""
+def kfd_topology(host: Host, issues: Issues) -> Topology:
+    """The GPU nodes, numbered as ROCm does; a machine without the driver has none.
+
+    A node that could not be read may be a GPU: what comes after it has no number then. One that the kernel
+    refuses is a card that this container was not given, which ROCm does not count either (`kfd_topology.c` of
+    Linux, `topology_sysfs_check_node_supported` of libhsakmt).
+    """
     numbers = (whole_number(name) for name in issues.value(NODES, host.listdir(NODES)) or ())
     found: dict[tuple[int, int], KfdNode] = {}
+    whole = True
     for number in sorted(number for number in numbers if number is not None):
-        path = f"{NODES}/{number}/properties"
-        facts = parse_properties(issues.value(path, host.read(path)) or "")
+        facts = _node_facts(host, issues, f"{NODES}/{number}/properties")
+        if facts is None:
+            whole = False
+            continue
         place = facts.get("domain", 0), facts.get("location_id", -1)
         if facts.get("simd_count") and place[1] >= 0 and place not in found:
-            found[place] = _node(host, issues, number, facts, len(found))
-    return tuple(found.values())
+            found[place] = _node(host, issues, number, facts, len(found) if whole else None)
+    return Topology(tuple(found.values()), whole)
+
+
+def _node_facts(host: Host, issues: Issues, path: str) -> dict[str, int] | None:
+    """What the file says of a node: {} of one that is refused, None where it may be any."""
+    answer = host.read(path)
+    facts = parse_properties(issues.value(path, answer) or "")
+    if answer.error == NO_PERMISSION:
+        return {}
+    if "simd_count" in facts:  # every kernel states it, 0 of a processor
+        return facts
+    detail = "what it is, is not known: ROCm's numbers of those after it, and how many partitions a card has, are not"
+    code = MALFORMED if answer.error is None else NOT_FOUND if answer.absent else answer.error
+    issues.add(code, path, detail)
+    return None
 
 
 def by_card(nodes: Iterable[KfdNode], addresses: frozenset[str]) -> dict[str, tuple[KfdNode, ...]]:
@@ -101,7 +131,7 @@ def by_card(nodes: Iterable[KfdNode], addresses: frozenset[str]) -> dict[str, tu
     return cards
 
 
-def _node(host: Host, issues: Issues, number: int, facts: dict[str, int], index: int) -> KfdNode:
+def _node(host: Host, issues: Issues, number: int, facts: dict[str, int], index: int | None) -> KfdNode:
     version, device = facts.get("gfx_target_version"), facts.get("device_id", 0)
     per_unit = facts.get("simd_per_cu")
     banks = _banks(host, issues, f"{NODES}/{number}")
@@ -124,16 +154,20 @@ def _node(host: Host, issues: Issues, number: int, facts: dict[str, int], index:
 
 
 def _banks(host: Host, issues: Issues, folder: str) -> Banks:
-    """The banks in device memory as one: sizes added up, width and clock of the first that has them."""
-    size, width, clock = 0, 0, 0
+    """The banks in device memory as one: sizes added up, width and clock of the first that has them.
+
+    Where one of them could not be read there is no sum.
+    """
+    size, width, clock, whole = 0, 0, 0, True
     for bank in issues.value(f"{folder}/mem_banks", host.listdir(f"{folder}/mem_banks")) or ():
         path = f"{folder}/mem_banks/{bank}/properties"
         facts = parse_properties(issues.value(path, host.read(path)) or "")
+        whole = whole and "heap_type" in facts
         if facts.get("heap_type") in _DEVICE_HEAPS:
             size += facts.get("size_in_bytes", 0)
             width = width or facts.get("width", 0)
             clock = clock or facts.get("mem_clk_max", 0)
-    return Banks(size or None, width or None, clock or None)
+    return Banks(size if size and whole else None, width or None, clock or None)
 
 
 def _number(text: str) -> int | None:

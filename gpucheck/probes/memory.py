@@ -10,12 +10,13 @@ from gpucheck.probes.cgroup import MemoryLimit, memory_limits
 from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.facts import Memory
 from gpucheck.probes.sysctl import darwin_memory
+from gpucheck.probes.windows_job import job_memory_limits
 
 MEMINFO = "/proc/meminfo"
 
 
 def probe_memory(host: Host) -> Found[Memory]:
-    """Memory from `/proc/meminfo`, then psutil, under the tightest cgroup limit."""
+    """Memory from `/proc/meminfo`, then psutil, under the tightest limit of cgroups or of a job object."""
     issues = Issues()
     sizes = parse_meminfo(issues.value(MEMINFO, host.read(MEMINFO)) or "")
     total, available = sizes.get("MemTotal"), available_bytes(sizes)
@@ -31,7 +32,10 @@ def probe_memory(host: Host) -> Found[Memory]:
         asked = _counts(host, issues, "swap_memory")
         swap_total, swap_free = asked.get("total"), asked.get("free")
     limits, complete = memory_limits(host, issues, total)
-    tightest = min(limits, key=lambda limit: limit.limit_bytes, default=None)
+    of_job, whole_job = job_memory_limits(host, issues, total)
+    limits, complete = [*limits, *of_job], complete and whole_job
+    # a level that could not be read may hold a tighter one
+    tightest = min(limits, key=lambda limit: limit.limit_bytes, default=None) if complete else None
     memory = Memory(
         total_bytes=total,
         available_bytes=available,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct
+
 from gpucheck.host.answer import IO_ERROR, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
@@ -37,8 +39,7 @@ def probe_pci(host: Host) -> Found[tuple[PciDevice, ...]]:
         return Found(parse_lspci(answer.stdout) if answer else (), issues.all())
     found = []
     for address in issues.value(DEVICES, names) or ():
-        path = f"{DEVICES}/{address}/class"
-        kind = _id(issues.value(path, host.read(path)), 6)[:4]
+        kind = _id(_always(host, issues, f"{DEVICES}/{address}/class"), 6)[:4]
         if kind in CLASSES and _ADDRESS.fullmatch(address):
             found.append(_device(host, issues, address, kind))
     return Found(tuple(sorted(found, key=lambda device: pci_order(device.address))), issues.all())
@@ -85,50 +86,90 @@ def _device(host: Host, issues: Issues, address: str, kind: str) -> PciDevice:
 
     subsystem = f"{_id(read('subsystem_vendor'), 4)}:{_id(read('subsystem_device'), 4)}"
     driver = issues.value(f"{folder}/driver", host.readlink(f"{folder}/driver"))
-    width, generation, max_width, max_generation = _link(host, issues, folder)
+    link = _link(host, issues, folder)
     return PciDevice(
         address=address,
-        vendor_id=_id(read("vendor"), 4),
-        device_id=_id(read("device"), 4),
+        vendor_id=_id(_always(host, issues, f"{folder}/vendor"), 4),
+        device_id=_id(_always(host, issues, f"{folder}/device"), 4),
         pci_class=kind,
         subsystem=subsystem if len(subsystem) == 9 else None,
         revision=_id(read("revision"), 2) or None,
         driver=driver.rstrip("/").rpartition("/")[2] if driver else None,
-        link_width=width,
-        link_max_width=max_width,
-        link_generation=generation,
-        link_max_generation=max_generation,
+        link_width=link.width,
+        link_max_width=link.max_width,
+        link_generation=link.generation,
+        link_max_generation=link.max_generation,
+        link_complete=link.complete,
         numa_node=whole_number(read("numa_node")),  # -1 where the firmware does not say
     )
 
 
-def _link(host: Host, issues: Issues, folder: str) -> tuple[int | None, int | None, int | None, int | None]:
+def _always(host: Host, issues: Issues, path: str) -> str | None:
+    """The text of a file that every device has, so that its absence is news."""
+    answer = host.read(path)
+    if answer.absent:
+        issues.add(answer.error or NOT_FOUND, path, "the bus lists this device, but nothing says what it is")
+    return issues.value(path, answer)
+
+
+class _Link(Struct, frozen=True):
+    """The narrowest and slowest link between a card and its root port; nothing of a way that is not known whole."""
+
+    width: int | None = None
+    generation: int | None = None
+    max_width: int | None = None
+    max_generation: int | None = None
+    complete: bool = True
+
+
+def _link(host: Host, issues: Issues, folder: str) -> _Link:
     """Width and generation, now and at most, of the narrowest and slowest link up to the root port.
 
     A card with a switch of its own says x16 of the link to that switch while the slot has four lanes
-    (nokyan/resources #512, LACT #334).
+    (nokyan/resources #512, LACT #334). So a link that cannot be read leaves the whole way unknown.
     """
-    folders = [folder, *_bridges(host, issues, folder)]
-    values = []
+    bridges = _bridges(host, issues, folder)
+    if bridges is None:
+        return _Link(complete=False)
+    values: list[int | None] = []
     for when in ("current", "max"):
-        widths = (whole_number(_link_text(host, issues, f"{one}/{when}_link_width")) for one in folders)
-        speeds = (parse_generation(_link_text(host, issues, f"{one}/{when}_link_speed")) for one in folders)
-        # no link at all is 0, one that cannot be told 255
-        values.append(min((width for width in widths if width and width <= 32), default=None))
-        values.append(min((speed for speed in speeds if speed), default=None))
-    return values[0], values[1], values[2], values[3]
+        for name, parse in (("width", _lanes), ("speed", parse_generation)):
+            texts = [_link_text(host, issues, f"{one}/{when}_link_{name}") for one in (folder, *bridges)]
+            if None in texts:
+                return _Link(complete=False)
+            values.append(min((value for text in texts if (value := parse(text or ""))), default=None))
+    return _Link(values[0], values[1], values[2], values[3])
 
 
-def _bridges(host: Host, issues: Issues, folder: str) -> list[str]:
-    target = issues.value(folder, host.readlink(folder))
-    folders = [f"{DEVICES}/{address}" for address in bridges_of(target or "")]
-    return [one for one in folders if _id(host.read(f"{one}/vendor").value, 4) not in VIRTUAL_BRIDGES]
+def _lanes(text: str) -> int | None:
+    """Lanes of a link: none at all is 0, and one that cannot be told 255."""
+    width = whole_number(text)
+    return width if width and width <= 32 else None
 
 
-def _link_text(host: Host, issues: Issues, path: str) -> str:
-    """The file's text; devices without a link say "Invalid argument" on older kernels."""
+def _bridges(host: Host, issues: Issues, folder: str) -> list[str] | None:
+    """Folders of the real bridges above a device; None where not all of them are known."""
+    answer = host.readlink(folder)
+    target = issues.value(folder, answer)
+    if target is None and not answer.absent:  # in a copied tree it may be a plain folder
+        return None
+    found = []
+    for address in bridges_of(target or ""):
+        path = f"{DEVICES}/{address}/vendor"
+        vendor = host.read(path)
+        if issues.value(path, vendor) is None and not vendor.absent:
+            return None
+        if _id(vendor.value, 4) not in VIRTUAL_BRIDGES:
+            found.append(f"{DEVICES}/{address}")
+    return found
+
+
+def _link_text(host: Host, issues: Issues, path: str) -> str | None:
+    """The file's text, None where it cannot be read; devices without a link say "Invalid argument" on older kernels."""
     answer = host.read(path)
-    return "" if answer.error == IO_ERROR else issues.value(path, answer) or ""
+    if answer.error == IO_ERROR or answer.absent:
+        return ""
+    return issues.value(path, answer)
 
 
 def _id(text: str | None, digits: int) -> str:

@@ -13,6 +13,8 @@ from gpucheck.probes.facts import Platform
 
 OSRELEASE = "/proc/sys/kernel/osrelease"
 DMI = "/sys/class/dmi/id"
+DMI_NAMES = ("sys_vendor", "product_name", "bios_vendor")
+CPUINFO = "/proc/cpuinfo"
 SYSTEMS = {"Linux": "linux", "Darwin": "darwin", "Windows": "windows"}
 ARCHES = {"amd64": "x86_64", "x64": "x86_64"}  # Windows and BSD say AMD64
 
@@ -80,6 +82,13 @@ def probe_platform(host: Host) -> Found[Platform]:
         if getattr(platform, field) is None:
             issues.add(NOT_FOUND, f"platform.{field}", "no source tells it")
     return Found(platform, issues.all())
+
+
+def is_bare_metal(host: Host, platform: Platform) -> bool:
+    """Whether there is no sign of a virtual machine, and no place of such a sign that could not be read."""
+    places = (CPUINFO, *(f"{DMI}/{name}" for name in DMI_NAMES))
+    answers = [host.read(path) for path in places]
+    return platform.virtual_machine is None and all(answer.error is None or answer.absent for answer in answers)
 
 
 def parse_os_release(text: str) -> str | None:
@@ -165,13 +174,14 @@ def _read(host: Host, issues: Issues, path: str) -> str | None:
 
 def _virtual_machine(host: Host, issues: Issues, system: str | None, wsl: bool, cpuinfo: str) -> str | None:
     if system == "darwin":
-        answer = host.run("sysctl", "-n", "kern.hv_vmm_present").value
-        return "virtual" if answer and answer.stdout.strip() == "1" else None
+        from gpucheck.probes.sysctl import is_virtual_mac
+
+        return "virtual" if is_virtual_mac(host, issues) else None
     if system == "windows":
         from gpucheck.probes.windows import maker_and_model
 
         return machine_of_dmi(*maker_and_model(host), "")
-    files = (f"{DMI}/{name}" for name in ("sys_vendor", "product_name", "bios_vendor"))
+    files = (f"{DMI}/{name}" for name in DMI_NAMES)
     vendor, product, bios = ((issues.value(path, host.read(path)) or "").strip() for path in files)
     if found := machine_of_dmi(vendor, product, bios):
         return found

@@ -150,7 +150,7 @@ def _filled(reading: GpuReading, card: SmiCard | None, tool: str) -> GpuReading:
         "memory_partition": card.memory_partition,
         "uuid": f"GPU-{card.unique_id:016x}" if card.unique_id else None,
         # in partitions, the tools count a partition's
-        "multiprocessors": card.compute_units if (reading.partitions or 1) == 1 else None,
+        "multiprocessors": card.compute_units if _is_whole(reading) else None,
     }
     total, used = card.memory_total_bytes, card.memory_used_bytes
     if reading.memory_total_bytes is None and total is not None:
@@ -158,6 +158,13 @@ def _filled(reading: GpuReading, card: SmiCard | None, tool: str) -> GpuReading:
         offered |= {"memory_total_bytes": total, "memory_used_bytes": used, "memory_free_bytes": free}
     taken = {field: value for field, value in offered.items() if value is not None and getattr(reading, field) is None}
     return replace(reading, **taken, sources={**reading.sources, **dict.fromkeys(taken, tool)})
+
+
+def _is_whole(reading: GpuReading) -> bool:
+    """Whether the card is one device: counted so, or in no mode that divides it where KFD does not list it."""
+    if reading.partitions is None and reading.gfx_target is None:
+        return reading.compute_partition in {None, "SPX"}
+    return reading.partitions == 1
 
 
 def _card(entry: Mapping[str, Any]) -> SmiCard | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
+from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
-from gpucheck.probes.collect import whole_number
+from gpucheck.probes.collect import Issues, whole_number
 
 GPU = ("sysctl", "iogpu.wired_limit_mb", "debug.iogpu.wired_limit")
 VIRTUAL = ("sysctl", "-n", "kern.hv_vmm_present")
@@ -21,6 +24,17 @@ OPTIONAL = {
     "hw.optional.arm.FEAT_BF16": "bf16", "hw.optional.arm.FEAT_SME": "sme",
     "hw.optional.arm.FEAT_SME2": "sme2",
 }  # fmt: skip
+
+
+class WiredLimit(Struct, frozen=True):
+    """A limit of the GPU's memory and the name that it is set by; both None where the default holds.
+
+    `known` is False where nobody can say whether one is set: then the default must not be assumed.
+    """
+
+    size_bytes: int | None = None
+    source: str | None = None
+    known: bool = True
 
 
 def sysctls(host: Host) -> dict[str, str]:
@@ -48,27 +62,42 @@ def darwin_features(found: dict[str, str]) -> frozenset[str]:
     return frozenset(flag for name, flag in OPTIONAL.items() if found.get(name) == "1")
 
 
-def is_virtual_mac(host: Host) -> bool:
-    """Whether macOS says that it runs in a virtual machine, as GitHub's runners do."""
-    answer = host.run(*VIRTUAL).value
-    chip = sysctls(host).get("machdep.cpu.brand_string", "")
-    return (answer is not None and answer.stdout.strip() == "1") or "(Virtual)" in chip
+def is_virtual_mac(host: Host, issues: Issues) -> bool:
+    """Whether macOS says that it runs in a virtual machine, as GitHub's runners do; the chip's name may say it too.
+
+    Where neither does and the kernel could not be asked, False is no more than a guess, and an issue says so.
+    """
+    if "(Virtual)" in sysctls(host).get("machdep.cpu.brand_string", ""):
+        return True
+    answer = host.run(*VIRTUAL)
+    if answer.value is None:
+        detail = f"whether this is a virtual machine cannot be told: {answer.detail}"
+        issues.add(answer.error or NOT_FOUND, f"sysctl {VIRTUAL[2]}", detail)
+        return False
+    return answer.value.stdout.strip() == "1"
 
 
-def wired_limit_bytes(host: Host, total_bytes: int | None) -> tuple[int, str] | None:
-    """The limit that somebody has set for the GPU's memory, and by which name; 0 there is the default.
+def wired_limit(host: Host, total_bytes: int | None, issues: Issues) -> WiredLimit:
+    """The limit that somebody has set for the GPU's memory, at most `total_bytes`; 0 there is the default.
 
     Metal's own figure follows it in both directions (llmfit #754). The older name, of macOS 13, holds bytes; a
-    number too small for them is taken as MiB.
+    number too small for them is taken as MiB. Not known, with an issue, where sysctl could not be asked or prints no
+    number.
     """
-    answer = host.run(*GPU).value  # a name that this macOS does not know goes to stderr
-    found = parse_sysctl(answer.stdout) if answer else {}
+    answer = host.run(*GPU)  # a name that this macOS does not know goes to stderr
+    if answer.value is None:
+        issues.add(answer.error or NOT_FOUND, "sysctl", f"a limit of the GPU's memory cannot be told: {answer.detail}")
+        return WiredLimit(known=False)
+    found = parse_sysctl(answer.value.stdout)
     for name, unit in ((GPU[1], _MIB), (GPU[2], 1)):
         limit = whole_number(found.get(name))
+        if limit is None and name in found:
+            issues.add(MALFORMED, f"sysctl {name}", f"not a size: {found[name][:40]!r}")
+            return WiredLimit(known=False)
         if limit:
             size = min(limit * (_MIB if unit == 1 and limit < _MIB else unit), (1 << 63) - 1)
-            return size if total_bytes is None else min(size, total_bytes), f"sysctl {name}"
-    return None
+            return WiredLimit(size if total_bytes is None else min(size, total_bytes), f"sysctl {name}")
+    return WiredLimit()
 
 
 def darwin_memory(host: Host) -> tuple[int | None, int | None]:

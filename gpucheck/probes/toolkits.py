@@ -10,6 +10,7 @@ from gpucheck.host.host import Host
 from gpucheck.host.plain_json import parse_json
 from gpucheck.probes.apple import metal_version
 from gpucheck.probes.collect import Found, Issues
+from gpucheck.probes.compat import find_compat
 from gpucheck.probes.facts import Toolkits
 
 CUDA_VARIABLES = ("CUDA_HOME", "CUDA_PATH")
@@ -31,6 +32,7 @@ def probe_toolkits(host: Host) -> Found[Toolkits]:
             tensorrt=_first_header(host, issues, includes, ("NvInferVersion.h",), parse_tensorrt),
             rocm=_rocm(host, issues),
             mps=metal_version(host),
+            cuda_compat=find_compat(host, issues, cuda_folders),
         ),
         issues.all(),
     )

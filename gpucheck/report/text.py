@@ -132,7 +132,8 @@ def _memory(machine: Machine) -> str:
     words = "size unknown" if memory.total_bytes is None else format_bytes(memory.total_bytes)
     if memory.limit_bytes is not None:
         whole = f"; the machine has {words}" if memory.total_bytes is not None else ""
-        words = f"{format_bytes(memory.limit_bytes)} (cgroup limit{whole})"
+        kind = "job object" if memory.limit_source == "job object" else "cgroup"
+        words = f"{format_bytes(memory.limit_bytes)} ({kind} limit{whole})"
     return words + ("" if memory.usable_bytes is None else f", {format_bytes(memory.usable_bytes)} available")
 
 

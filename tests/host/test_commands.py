@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gpucheck.host import commands
-from gpucheck.host.commands import find_program, run
+from gpucheck.host.commands import find_program, run, windows_places
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups of POSIX")
 
@@ -161,3 +161,28 @@ def test_the_way_of_windows(code, limit, error, monkeypatch):
     commands._end(child)
     assert answer.error == error
     assert error is not None or answer.value == {"stdout": "ok\n", "stderr": "", "returncode": 0}
+
+
+def test_places_of_windows_beyond_the_search_path():
+    """Where drivers put nvidia-smi, whatever drive Windows is on; no other program is looked for beside PATH."""
+    assert windows_places("nvidia-smi", {}) == (
+        "C:\\Program Files\\NVIDIA Corporation\\NVSMI",
+        "C:\\Windows\\System32",
+    )
+    moved = {"ProgramFiles": "D:\\Programs", "SystemRoot": "D:\\Windows"}
+    assert windows_places("nvidia-smi", moved) == ("D:\\Programs\\NVIDIA Corporation\\NVSMI", "D:\\Windows\\System32")
+    assert windows_places("powershell", {}) == ()
+
+
+def test_program_in_a_place_of_windows(monkeypatch, tmp_path):
+    """It is found there under its suffix once PATH has none."""
+    program = tmp_path / "nvidia-smi.exe"
+    program.write_text("")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr(commands, "windows_places", lambda name, variables: (str(tmp_path),))
+    assert find_program("nvidia-smi") is None
+    monkeypatch.setattr(os, "name", "nt")
+    found = find_program("nvidia-smi")
+    monkeypatch.undo()
+    assert found == str(program)

@@ -151,20 +151,33 @@ class TestApu:
         assert gpu.memory.total_bytes == 110 * GIB
         assert "rocm_memory_differs" not in issues
 
-    def test_one_part_alone(self):
-        """Where sysfs is not there KFD's figure is one of the parts: as reported, with an issue."""
-        reading = replace(
-            APU, memory_total_bytes=14 * GIB, memory_gtt_total_bytes=None, sources={"memory_total_bytes": "kfd"}
-        )
-        gpu, issues = build(reading)
-        assert (gpu.memory.total_bytes, gpu.memory.carve_out_bytes) == (14 * GIB, None)
+    @pytest.mark.parametrize("part", ["memory_total_bytes", "memory_gtt_total_bytes"])
+    def test_one_part_alone(self, part):
+        """A part is not the whole, nor is what ROCm counts: the pool is unknown, with an issue; the part is told."""
+        gpu, issues = build(replace(APU, **{part: None}))
+        memory = gpu.memory
+        assert (memory.kind, memory.total_bytes, memory.free_bytes, memory.usable_bytes) == ("shared", None, None, None)
+        parts = (None, 14 * GIB) if part == "memory_total_bytes" else (512 * MIB, None)
+        assert (memory.carve_out_bytes, memory.gtt_bytes, memory.rocm_bytes) == (*parts, 14 * GIB)
         assert "unknown" in issues
 
-    def test_use_that_nobody_tells(self):
-        """Without what is used, nothing is known to be free but by the machine's own."""
-        gpu, _ = build(replace(APU, memory_gtt_used_bytes=None, memory_free_bytes=None))
-        assert gpu.memory.total_bytes == 512 * MIB + 14 * GIB
-        assert gpu.memory.usable_bytes is None or gpu.memory.usable_bytes <= 10 * GIB
+    @pytest.mark.parametrize("part", ["memory_used_bytes", "memory_gtt_used_bytes"])
+    def test_use_that_nobody_tells(self, part):
+        """Without what is used of both parts, nothing is known to be free; the size is."""
+        gpu, issues = build(replace(APU, **{part: None}))
+        memory = gpu.memory
+        assert (memory.total_bytes, memory.free_bytes, memory.usable_bytes) == (512 * MIB + 14 * GIB, None, None)
+        assert "memory.free_bytes" in issues["unknown"]
+
+    def test_machine_that_does_not_tell_what_it_has_left(self):
+        """The loan is bounded by it: unknown then."""
+        gpu, _ = build(APU, replace(HOST, available_bytes=None))
+        assert (gpu.memory.free_bytes, gpu.memory.usable_bytes) == (None, None)
+
+    def test_pool_of_windows(self):
+        """Windows tells of no parts and no place on the bus: the GPU shares the machine's memory."""
+        gpu, _ = build(GpuReading("AMD", "ok", name="AMD Radeon 780M Graphics", integrated=True))
+        assert (gpu.memory.kind, gpu.memory.total_bytes) == ("shared", 28 * GIB)
 
     def test_unusable(self):
         """A card that cannot be opened lends nobody anything."""

@@ -393,3 +393,55 @@ def test_any_reading_is_accounted_for(reading):
         assert basis != "measured", path
     usable = gpu.memory.usable_bytes
     assert usable is None or usable <= (gpu.memory.total_bytes or 0)
+
+
+VGPU = GpuReading(
+    vendor="NVIDIA", state="ok", name="NVIDIA A40-8Q", pci_device_id="2235", memory_total_bytes=8 * GIB,
+    compute_capability="8.6",
+)  # fmt: skip
+
+
+class TestVgpu:
+    """A share of a card has the card's PCI id, and little else of it."""
+
+    def build(self, *, bare_metal: bool, **facts) -> tuple[Gpu, list[str]]:
+        """The share with other facts, and the codes of its issues."""
+        issues = Issues()
+        gpu = build_gpu(changed(VGPU, **facts), 0, HOST, issues, bare_metal=bare_metal)
+        return gpu, codes(issues.all())
+
+    def test_the_name_tells(self):
+        """The profile in the driver's name, where the mode is not known."""
+        gpu, _ = self.build(bare_metal=True)
+        assert (gpu.kind, gpu.memory.total_bytes) == ("vgpu", 8 * GIB)
+
+    def test_its_size_is_not_the_cards(self):
+        """Nothing of the whole A40 stands in for a size that the driver did not tell."""
+        gpu, _ = self.build(bare_metal=False, memory_total_bytes=None)
+        assert (gpu.kind, gpu.memory.total_bytes, gpu.catalogue_id) == ("vgpu", None, None)
+
+    def test_a_silent_card_in_a_virtual_machine_may_be_a_share(self):
+        """Neither mode nor name: kind and size are unknown, and an issue says why."""
+        gpu, found = self.build(bare_metal=False, name=None, memory_total_bytes=None)
+        assert (gpu.kind, gpu.memory.total_bytes, gpu.memory.usable_bytes) == (None, None, None)
+        assert "may_be_vgpu" in found
+
+    def test_a_silent_card_of_a_real_machine_is_one(self):
+        """Without a hypervisor there is nobody to share a card out."""
+        gpu, found = self.build(bare_metal=True, name=None, memory_total_bytes=None)
+        assert (gpu.kind, gpu.catalogue_id) == ("discrete", "a40")
+        assert gpu.memory.total_bytes == CARDS["a40"].total_bytes(0)
+        assert "may_be_vgpu" not in found
+
+    def test_a_reported_size_stands(self):
+        """What the driver says of the memory holds, whatever the device is."""
+        gpu, _ = self.build(bare_metal=False, name=None)
+        assert (gpu.kind, gpu.memory.total_bytes) == (None, 8 * GIB)
+
+
+def test_a_size_that_only_the_driver_knows():
+    """There are RTX 3080 with 20 GB under the name and id of those with 10: without the driver's word it is unknown."""
+    reading = GpuReading(vendor="NVIDIA", state="unknown", pci_device_id="2206")
+    gpu, _ = build(reading)
+    assert (gpu.catalogue_id, gpu.memory.total_bytes) == ("rtx-3080-10", None)
+    assert build(changed(reading, memory_total_bytes=10 * GIB))[0].memory.total_bytes == 10 * GIB

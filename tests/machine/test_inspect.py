@@ -49,7 +49,8 @@ def on_the_bus(*devices: dict[str, dict], **given) -> Host:
 # Machines with a device that is no product of the catalogue, or whose bandwidth is that of the memory beside it.
 UNLISTED = {
     "amd-apu-780m", "amd-hsa-override", "amd-shared-id-73bf", "amd-w7900-and-igpu", "apple-intel-mac", "apple-vm",
-    "intel-igpu", "rtx-3080-20gb", "unified-n1x", "vgpu-guest", "windows-laptop-hybrid", "windows-no-nvml-adapterram",
+    "intel-igpu", "rtx-3080-20gb", "torch-gfx-override", "unified-n1x", "vgpu-guest",
+    "windows-laptop-hybrid", "windows-no-nvml-adapterram",
 }  # fmt: skip
 
 

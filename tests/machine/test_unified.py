@@ -14,7 +14,7 @@ from gpucheck.host.recording import ReplaySource, make_recording, read_recording
 from gpucheck.host.redact import Redactor
 from gpucheck.machine.inspect import inspect_host
 from gpucheck.machine.unified import is_shared_part, shared_memory, working_set_bytes
-from gpucheck.probes.coherent import without_hbm
+from gpucheck.probes.coherent import probe_coherent, without_hbm
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading, Memory
 from tests.fake_source import fake_host
@@ -242,6 +242,43 @@ class TestGraceHopper:
         card = GpuReading(vendor="NVIDIA", state="ok", name="NVIDIA GH200 480GB")
         assert without_hbm(HOST, [card], 5 * GIB, Issues()).usable_bytes == 90 * GIB
         assert without_hbm(HOST, [card], 30 * GIB, Issues()).usable_bytes == 70 * GIB
+
+    @pytest.mark.parametrize(
+        ("name", "number", "free", "usable"),
+        [
+            ("NVIDIA H200", "2335", 30 * GIB, 90 * GIB),
+            ("NVIDIA H200", "2335", None, 90 * GIB),
+            (None, "2342", 30 * GIB, 70 * GIB),  # the id of a GH200
+            (None, None, 30 * GIB, None),
+            (None, None, 0, 90 * GIB),
+            ("NVIDIA GH200 480GB", None, None, None),
+        ],
+    )
+    def test_what_a_process_gets_is_unknown_where_the_hbm_is(self, name, number, free, usable):
+        """Neither which card it is nor how much of the memory is the card's may be taken for none of it."""
+        card, issues = GpuReading(vendor="NVIDIA", state="ok", name=name, pci_device_id=number), Issues()
+        assert without_hbm(HOST, [card], free, issues).usable_bytes == usable
+        assert bool(issues.all()) == (usable != 90 * GIB)
+
+    @pytest.mark.parametrize(
+        ("path", "error"),
+        [
+            ("has_cpu", "timeout"),
+            ("has_memory", "not_found"),
+            ("node1/meminfo", "timeout"),
+            ("node1/meminfo", "not_found"),
+        ],
+    )
+    def test_nodes_that_cannot_be_read(self, path, error):
+        """Free memory of unknown nodes is unknown, not 0; a machine of one node has none of these."""
+        node = "/sys/devices/system/node"
+        files = {
+            f"{node}/online": "0-1\n", f"{node}/has_cpu": "0\n", f"{node}/has_memory": "0-1\n",
+            f"{node}/node1/meminfo": "Node 1 MemFree:  1024 kB\n",
+        }  # fmt: skip
+        assert probe_coherent(fake_host(files=files)).facts == 1 << 20
+        assert probe_coherent(fake_host(files=files, errors={("file", f"{node}/{path}"): error})).facts is None
+        assert probe_coherent(fake_host(files={f"{node}/online": "0\n"})).facts == 0
 
 
 @pytest.mark.parametrize(

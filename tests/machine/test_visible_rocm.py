@@ -75,6 +75,27 @@ def test_numbers_are_rocms():
     assert seen(cards, ROCR_VISIBLE_DEVICES="2,0", HIP_VISIBLE_DEVICES="0") == [0, 2]
 
 
+def test_cards_whose_numbers_are_not_known():
+    """Listed by KFD after a node that could not be read: counted last in the order of the bus, with an issue."""
+    listed = {"sources": {"gfx_target": "reported"}}
+    cards = (amd(0, **listed), amd(1, driver_index=0, **listed), amd(2), amd(3, **listed))
+    issues = Issues()
+    hidden = hidden_by_rocm(cards, {"HIP_VISIBLE_DEVICES": "0,2"}, issues)
+    assert hidden == {0: "HIP_VISIBLE_DEVICES=0,2"}
+    assert [(issue.code, issue.source) for issue in issues.all()] == [("assumed", "gpus.visible")]
+    hidden_by_rocm(cards, {}, unset := Issues())
+    assert unset.all() == ()
+
+
+def test_cards_whose_partitions_are_not_counted():
+    """A card's places reach to the next one's number, with an issue; those of the last are not known."""
+    listed = {"sources": {"gfx_target": "reported"}}
+    cards = (amd(0, driver_index=0, **listed), amd(1, driver_index=8, **listed))
+    issues = Issues()
+    assert hidden_by_rocm(cards, {"HIP_VISIBLE_DEVICES": "8"}, issues) == {0: "HIP_VISIBLE_DEVICES=8"}
+    assert [issue.code for issue in issues.all()] == ["assumed"]
+
+
 def test_each_partition_has_a_number():
     """A card of which some partitions are left is visible, with an issue."""
     cards = (amd(0, driver_index=0, count=8), amd(1, driver_index=8, count=8))

@@ -1,11 +1,12 @@
 """AMD cards: the bus, sysfs memory, KFD nodes and what stands between a card and ROCm."""
 
 import pytest
+from msgspec.structs import replace
 
 from gpucheck.probes.amd import probe_amd, probe_amd_driver
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.facts import PciDevice
-from gpucheck.probes.kfd import NODES, by_card, gfx_target, kfd_address, kfd_nodes, parse_properties
+from gpucheck.probes.facts import OtherDriver, PciDevice
+from gpucheck.probes.kfd import NODES, by_card, gfx_target, kfd_address, kfd_topology, parse_properties
 from tests.fake_source import fake_host
 
 GIB = 1 << 30
@@ -70,14 +71,16 @@ def test_partitions_are_one_card():
 
 def test_partition_number_above_the_address():
     """Other kernels put the partition's number above bus and device."""
-    nodes = kfd_nodes(fake_host(files={**node(1), **node(2, location_id=0x6300 | 1 << 28)}), Issues())
+    nodes = kfd_topology(fake_host(files={**node(1), **node(2, location_id=0x6300 | 1 << 28)}), Issues()).nodes
     assert list(by_card(nodes, frozenset())) == ["0000:63:00.0"]
     assert len(nodes) == 2
 
 
 def test_virtual_functions_are_cards_of_their_own():
     """A function that is on the bus is a device."""
-    nodes = kfd_nodes(fake_host(files={**node(1, location_id=0x0510), **node(2, location_id=0x0511)}), Issues())
+    nodes = kfd_topology(
+        fake_host(files={**node(1, location_id=0x0510), **node(2, location_id=0x0511)}), Issues()
+    ).nodes
     assert list(by_card(nodes, frozenset({"0000:05:02.0", "0000:05:02.1"}))) == ["0000:05:02.0", "0000:05:02.1"]
 
 
@@ -198,13 +201,35 @@ def test_memory_of_an_apu():
 
 
 @pytest.mark.parametrize(
-    ("limit", "total"), [(10 * GIB // 4096, 10 * GIB), (20 * GIB // 4096, 14 * GIB), (0, 14 * GIB), ("x", 14 * GIB)]
+    ("limit", "total"), [(10 * GIB // 4096, 10 * GIB), (20 * GIB // 4096, 14 * GIB), (0, 14 * GIB), ("x", None)]
 )
 def test_lent_memory_is_bounded_by_the_kernel(limit, total):
-    """The page limit of all GPUs together, in pages of 4 KiB; nonsense there bounds nothing."""
+    """The page limit of all GPUs together, in pages of 4 KiB; of nonsense there nobody knows what it bounds."""
     for path in (LIMIT, LIMIT.replace("ttm", "amdttm")):
         (card,) = cards_of({**lent(14 * GIB), path: f"{limit}\n"}, [PHOENIX])
         assert card.memory_gtt_total_bytes == total
+
+
+def test_lent_memory_under_a_limit_that_nobody_could_read():
+    """It may be smaller than the table: the size is unknown."""
+    found = probe_amd(fake_host(files=lent(14 * GIB), errors={("file", LIMIT): "io_error"}), (PHOENIX,))
+    assert (found.facts[0].memory_gtt_total_bytes, found.facts[0].memory_total_bytes) == (None, GIB // 2)
+    assert LIMIT in [issue.source for issue in found.issues]
+
+
+def test_kfd_tells_no_carve_out():
+    """What KFD counts of an APU's memory may be carve-out or loan: where sysfs is silent the former is unknown."""
+    (card,) = cards_of(node(1, [(1, 14 * GIB)], gfx_target_version=110003))
+    assert (card.memory_total_bytes, card.memory_rocm_bytes) == (None, 14 * GIB)
+
+
+def test_product_id_by_kfd():
+    """Where the bus does not say which product a card is, its node does; where neither does, an issue."""
+    nameless = replace(MI210, device_id="")
+    (card,) = cards_of(node(1), [nameless])
+    assert card.pci_device_id == "740f"
+    found = probe_amd(fake_host(), (nameless,))
+    assert f"{BUS}/0000:63:00.0/device" in [issue.source for issue in found.issues]
 
 
 @pytest.mark.parametrize(
@@ -270,6 +295,36 @@ def test_cards_in_unlike_modes():
     assert "partition_missing" not in [issue.code for issue in found.issues]
 
 
+def test_partitions_that_could_not_all_be_read():
+    """A node that could not be read may be one of any card's in partitions: no count and no sums of them."""
+    files = {**partitions(8), **partitions(1, units=304, device="0000:27:00.0", first=10), **node(11)}
+    files[f"{BUS}/0000:05:00.0/current_compute_partition"] = "CPX\n"
+    files[f"{BUS}/0000:27:00.0/current_compute_partition"] = "SPX\n"
+    errors = {("file", f"{NODES}/9/properties"): "io_error"}
+    pci = (mi300x("0000:05:00.0"), mi300x("0000:27:00.0"), MI210)
+    found = probe_amd(fake_host(files=files, errors=errors), pci)
+    assert [(card.partitions, card.multiprocessors, card.driver_index) for card in found.facts] == [
+        (None, None, 0), (1, 304, None), (1, 104, None),
+    ]  # fmt: skip
+    assert "partition_missing" not in [issue.code for issue in found.issues]
+
+
+def test_half_read_partitions_of_a_known_mode():
+    """The mode tells what the card has; how many of its partitions ROCm finds is unknown."""
+    files = {**partitions(2, units=152), f"{BUS}/0000:05:00.0/current_compute_partition": "DPX\n"}
+    errors = {("file", f"{NODES}/3/properties"): "io_error"}
+    found = probe_amd(fake_host(files=files, errors=errors), (mi300x("0000:05:00.0"),))
+    assert (found.facts[0].multiprocessors, found.facts[0].partitions) == (304, None)
+    assert "partition_missing" not in [issue.code for issue in found.issues]
+
+
+def test_partitions_without_a_mode():
+    """A card in partitions has modes: where nobody tells them an issue says so, and of a whole card none."""
+    for count, said in ((8, True), (1, False)):
+        found = probe_amd(fake_host(files=partitions(count)), (mi300x("0000:05:00.0"),))
+        assert (f"{BUS}/0000:05:00.0/current_compute_partition" in [one.source for one in found.issues]) is said
+
+
 def test_mode_counts_partitions():
     """Where the mode has a number, it tells how many there ought to be."""
     files = {**partitions(1, units=152), f"{BUS}/0000:05:00.0/current_compute_partition": "DPX\n"}
@@ -307,6 +362,14 @@ def test_some_partitions_out_of_reach():
     assert "partitions_out_of_reach" in [issue.code for issue in found.issues]
 
 
+def test_unread_node_may_be_the_card():
+    """A card without a node is not said to be out of ROCm's reach while a node could not be read."""
+    errors = {("file", f"{NODES}/1/properties"): "io_error"}
+    found = probe_amd(fake_host(files=node(1), errors=errors), (MI210,))
+    assert "not_in_kfd" not in [issue.code for issue in found.issues]
+    assert (found.facts[0].driver_index, found.facts[0].partitions) == (None, None)
+
+
 def test_not_in_kfd():
     """A driven card that KFD does not list is no device of ROCm; where nobody can tell, nothing is said."""
     device = PciDevice("0000:0a:00.0", "1002", "73ff", "0300", driver="amdgpu")
@@ -314,6 +377,14 @@ def test_not_in_kfd():
         found = probe_amd(fake_host(errors=errors), (device,))
         assert ("not_in_kfd" in [issue.code for issue in found.issues]) == said
         assert found.facts[0].state == "ok"
+
+
+def test_bound_driver_without_a_module():
+    """A driver that is bound to a card is there; its version is unknown, with an issue."""
+    found = probe_amd_driver(fake_host(), (MI210,))
+    assert found.facts == OtherDriver("amdgpu", None, None)
+    assert [issue.source for issue in found.issues] == ["/sys/module/amdgpu"]
+    assert probe_amd_driver(fake_host(), (replace(MI210, driver="vfio-pci"),)).facts is None
 
 
 def test_whose_driver():

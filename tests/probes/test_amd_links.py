@@ -4,7 +4,7 @@ import pytest
 
 from gpucheck.probes.amd_links import Peers, peers_of
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.kfd import NODES, by_card, kfd_nodes
+from gpucheck.probes.kfd import NODES, by_card, kfd_topology
 from tests.fake_source import fake_host
 
 
@@ -23,7 +23,7 @@ def link(number, kind, place, **facts):
 def peers(files, address="0000:01:00.0"):
     """The peers of a card."""
     host, issues = fake_host(files=files), Issues()
-    return peers_of(host, issues, address, by_card(kfd_nodes(host, issues), frozenset()))
+    return peers_of(host, issues, address, by_card(kfd_topology(host, issues).nodes, frozenset()))
 
 
 THREE = {**node(1, 1), **node(2, 2), **node(3, 3)}
@@ -66,6 +66,15 @@ def test_partitions_are_no_peers_of_their_card():
     for place, other in enumerate((2, 3, 4)):
         files.update(link(1, "io_links", place, type=11, node_to=other, flags=1))
     assert peers(files) == Peers(xgmi=(2,), p2p=(2,))
+
+
+def test_peers_without_a_number():
+    """After a node that could not be read no peer has a number: it is left out, and the card is not its own peer."""
+    files = {**node(1, 1, hive_id=5), **node(2, 2), **node(3, 3, hive_id=5), **node(4, 4, hive_id=5)}
+    host, issues = fake_host(files=files, errors={("file", f"{NODES}/2/properties"): "io_error"}), Issues()
+    cards = by_card(kfd_topology(host, issues).nodes, frozenset())
+    assert peers_of(host, issues, "0000:01:00.0", cards) == Peers()
+    assert peers_of(host, issues, "0000:04:00.0", cards) == Peers(xgmi=(0,), p2p=(0,))
 
 
 def test_links_to_nowhere():

@@ -185,6 +185,21 @@ class TestLadder:
         (found,) = with_tools(host, Issues(), [reading(partitions=8)])
         assert (found.name, found.multiprocessors, found.compute_partition) == ("AMD Instinct MI300X", None, "CPX")
 
+    @pytest.mark.parametrize(
+        ("facts", "units"),
+        [
+            ({"partitions": 1, "gfx_target": "gfx942"}, 304),
+            ({"partitions": None, "gfx_target": None}, 304),  # KFD does not list it
+            ({"partitions": None, "gfx_target": None, "compute_partition": "CPX"}, None),
+            ({"partitions": None, "gfx_target": "gfx942"}, None),  # not all its nodes could be read
+        ],
+    )
+    def test_units_of_what_may_be_a_partition(self, facts, units):
+        """Where nobody knows in how many devices the card is, the tool's units may be those of one of them."""
+        host = fake_host(commands={AMD_SMI: json.dumps(STATIC)})
+        (found,) = with_tools(host, Issues(), [reading(**facts)])
+        assert found.multiprocessors == units
+
     @pytest.mark.parametrize(("driver", "asked"), [("amdgpu", True), (None, False), ("vfio-pci", False)])
     def test_asked_of_driven_cards(self, driver, asked):
         """No driver, no tool: they would only take their time."""

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from gpucheck.assess.memory import effective_memory
 from gpucheck.host.answer import Answer
 from gpucheck.host.host import Host, command_key
 from gpucheck.host.recording import ReplaySource, read_recording
@@ -15,7 +17,8 @@ from gpucheck.probes.apple import PROFILER, metal_version, parse_displays, parse
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading, Memory
 from gpucheck.probes.memory import probe_memory
-from gpucheck.probes.sysctl import GPU, VM_STAT, darwin_l2_bytes, parse_vm_stat
+from gpucheck.probes.platform import probe_platform
+from gpucheck.probes.sysctl import GPU, VIRTUAL, VM_STAT, darwin_l2_bytes, parse_vm_stat
 from tests.fake_source import fake_host
 
 DARWIN = {"uname": {"system": "Darwin", "release": "23.5.0", "machine": "arm64"}}
@@ -25,7 +28,7 @@ SYSCTL = {("sysctl", "hw", "machdep.cpu"): "hw.memsize: 137438953472\nmachdep.cp
 def mac(*chips, more=None, **given):
     """A Mac with these displays, and what more commands print."""
     found = {PROFILER: json.dumps({"SPDisplaysDataType": list(chips)})} if chips else {}
-    return fake_host(system=DARWIN, commands={**SYSCTL, **found, **(more or {})}, **given)
+    return fake_host(system=DARWIN, commands={**SYSCTL, VIRTUAL: "0\n", GPU: "", **found, **(more or {})}, **given)
 
 
 def test_apple_silicon():
@@ -94,13 +97,69 @@ def test_an_entry_of_nobody():
         ("iogpu.wired_limit_mb: 999999\n", 128 << 30),  # no more than there is
         ("debug.iogpu.wired_limit: 60129542144\n", 56 << 30),  # macOS 13 counts in bytes
         ("debug.iogpu.wired_limit: 57344\n", 56 << 30),  # which this cannot be
-        ("iogpu.wired_limit_mb: many\n", None),
     ],
 )
 def test_wired_limit(printed, limit):
     """The override of the working set, in either spelling; 0 is the default."""
     (gpu,) = probe_apple(mac({"sppci_model": "Apple M4 Max"}, more={GPU: printed})).facts
-    assert gpu.memory_limit_bytes == limit
+    assert (gpu.memory_limit_bytes, gpu.memory_limit_known) == (limit, True)
+
+
+@pytest.mark.parametrize("error", ["timeout", "no_permission", "not_found", "not_recorded"])
+def test_wired_limit_that_cannot_be_asked(error):
+    """Somebody may have set a lower one: it is not known, and what the GPU gets of the memory neither."""
+    host = mac({"sppci_model": "Apple M4 Max"}, errors={("command", command_key(GPU)): error})
+    found = probe_apple(host)
+    (gpu,) = found.facts
+    assert (gpu.memory_limit_bytes, gpu.memory_limit_known) == (None, False)
+    assert [issue.code for issue in found.issues] == [error]
+    memory = Memory(128 << 30, 120 << 30, usable_bytes=120 << 30)
+    issues = Issues()
+    built = build_gpu(gpu, 0, memory, issues)
+    assert (built.memory.total_bytes, built.memory.usable_bytes) == (128 << 30, None)
+    assert "assumed" not in {issue.code for issue in issues.all()}
+
+
+def test_nothing_is_promised_below_an_unknown_limit():
+    """A model gets no room on the machine's whole memory while the GPU's limit in it is not known."""
+    recording = read_recording(Path(__file__).parents[2] / "fixtures" / "apple-wired-limit.json")
+    commands = {**recording.answers["command"], command_key(GPU): Answer(error="timeout", detail="5 s")}
+    silent = replace(recording, answers={**recording.answers, "command": commands})
+    machine = inspect_host(Host(ReplaySource(silent), "recording"))
+    ((device,),) = (pool.devices for pool in effective_memory(machine).pools)
+    assert (device.available_bytes, device.most_bytes) == (None, machine.memory.total_bytes)
+
+
+def test_wired_limit_that_is_no_number():
+    """A limit is set, and nobody can read it."""
+    found = probe_apple(mac({"sppci_model": "Apple M4 Max"}, more={GPU: "iogpu.wired_limit_mb: many\n"}))
+    assert (found.facts[0].memory_limit_bytes, found.facts[0].memory_limit_known) == (None, False)
+    assert [issue.code for issue in found.issues] == ["malformed"]
+
+
+@pytest.mark.parametrize("error", ["timeout", "not_found", "not_recorded"])
+def test_profiler_that_is_not_there(error):
+    """Every macOS has it, so that its absence is an issue as any other failure is."""
+    found = probe_apple(mac(errors={("command", command_key(PROFILER)): error}))
+    assert [(issue.code, issue.source) for issue in found.issues] == [(error, " ".join(PROFILER))]
+
+
+@pytest.mark.parametrize(
+    ("chip", "errors", "machine", "codes"),
+    [
+        ("Apple M1 (Virtual)", {("command", command_key(VIRTUAL)): "timeout"}, "virtual", []),  # the chip's name tells
+        ("Apple M1", {("command", command_key(VIRTUAL)): "timeout"}, None, ["timeout"]),
+        ("Apple M1", {("command", command_key(VIRTUAL)): "not_found"}, None, ["not_found"]),
+        ("Apple M1", {}, None, []),
+    ],
+)
+def test_whether_a_mac_is_virtual(chip, errors, machine, codes):
+    """The chip's name or the kernel tell; where neither can, that is an issue and not a real Mac."""
+    printed = {("sysctl", "hw", "machdep.cpu"): f"machdep.cpu.brand_string: {chip}\n",
+               ("sw_vers", "-productVersion"): "15.5\n"}  # fmt: skip
+    found = probe_platform(mac(more=printed, errors=errors))
+    assert found.facts.virtual_machine == machine
+    assert [issue.code for issue in found.issues] == codes
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,23 @@ def test_numa_without_has_cpu():
     assert cpu.numa_nodes == 2
 
 
+@pytest.mark.parametrize("error", ["timeout", "not_found"])
+def test_numa_nodes_of_which_it_is_not_known_which_have_cpus(error):
+    """Not the nodes online: eight of a GH200's nine are its GPU's. A kernel that lists one kind lists both."""
+    node = "/sys/devices/system/node"
+    files = {f"{node}/online": "0-8\n", f"{node}/has_memory": "0-1\n", f"{node}/has_cpu": "0\n"}
+    assert cpu_of(files).numa_nodes == 1
+    assert cpu_of(files, errors={("file", f"{node}/has_cpu"): error}).numa_nodes is None
+
+
+@pytest.mark.parametrize("error", ["timeout", "not_found", "not_recorded"])
+def test_usable_cores_without_the_affinity(error):
+    """A process may be bound to a few cores: where that cannot be told, the machine's count is no answer."""
+    files, bound = {"/proc/cpuinfo": x86(8)}, {"affinity": [0, 1]}
+    assert cpu_of(files, system=bound).usable_cores == 2
+    assert cpu_of(files, system=bound, errors={("system", "affinity"): error}).usable_cores is None
+
+
 def test_raspberry_pi():
     """The core's name with the board's, whose text ends with a null byte."""
     files = {"/proc/cpuinfo": arm(["0xd08"] * 4), "/proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0"}

@@ -137,3 +137,36 @@ def test_missing_interpreter():
     assert (found.facts, [issue.code for issue in found.issues]) == ((), ["not_found"])
     failing = fake_host(errors={("python", "/nowhere/bin/python frameworks"): "timeout"})
     assert [issue.code for issue in probe_frameworks(failing, "/nowhere/bin/python").issues] == ["timeout"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tagged"),
+    [("__version__ = '2.9.1+cu128'\ncuda = '12.8'\n", True), ("__version__ = '2.9.1'\ncuda = '12.8'\n", False)],
+)
+def test_who_built_it(text, tagged):
+    """PyTorch's own wheels name their build in the version, where pip's folder does not; other builders' do not."""
+    files = {"/v/lib/python3.11/site-packages/torch/version.py": text}
+    host = fake_host(folders=site("/v", "torch-2.9.1.dist-info"), files=files)
+    (torch,) = probe_frameworks(host, "/v/bin/python").facts
+    assert (torch.build, torch.tagged) == ("cu128", tagged)
+
+
+@pytest.mark.parametrize(
+    ("packages", "code"),
+    [
+        (["pynvml-11.5.3", "nvidia_ml_py-13.590.44"], "pynvml_clash"),
+        (["nvidia_ml_py-13.590.44", "nvidia_ml_py3-7.352.0"], "pynvml_clash"),
+        (["pynvml-12.0.0", "nvidia_ml_py3-7.352.0"], "pynvml_clash"),
+        (["pynvml-12.0.0", "nvidia_ml_py-13.590.44"], "pynvml_deprecated"),
+        (["pynvml-13.0.1", "nvidia_ml_py-13.590.44"], "pynvml_deprecated"),
+        (["nvidia_ml_py-13.590.44"], None),
+        (["pynvml-11.5.3"], None),
+        ([], None),
+    ],
+)
+def test_packages_of_one_module(packages, code):
+    """Several packages that bring the module pynvml clash; from 12.0 on pynvml has none of its own."""
+    folders = site("/v", "jax-0.4.30.dist-info", *(f"{package}.dist-info" for package in packages))
+    found = probe_frameworks(fake_host(folders=folders), "/v/bin/python")
+    assert [issue.code for issue in found.issues] == ([code] if code else [])
+    assert [one.name for one in found.facts] == ["jax"]

@@ -7,9 +7,10 @@ import pytest
 
 from gpucheck.host.host import Host, command_key
 from gpucheck.host.recording import ReplaySource, read_recording
+from gpucheck.machine.gpus import build_gpu
 from gpucheck.machine.inspect import inspect_host
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.facts import PciDevice
+from gpucheck.probes.facts import Memory, PciDevice
 from gpucheck.probes.intel import parse_bytes, probe_intel, probe_intel_driver
 from gpucheck.probes.intel_ids import is_card
 from gpucheck.probes.intel_tools import HL_SMI, XPU_SMI, ToolReading, parse_hl_smi, parse_xpu_smi, pci_address
@@ -80,6 +81,24 @@ def test_limit_of_graphics_on_xe():
     for driver, limit in (("xe", 2000000 * 4096), ("i915", None)):
         (gpu,) = probe_intel(host, (PciDevice("0000:00:02.0", "8086", "64a0", "0300", driver=driver),)).facts
         assert gpu.memory_limit_bytes == limit
+
+
+@pytest.mark.parametrize("error", ["no_permission", "not_found", None])
+def test_limit_of_graphics_that_cannot_be_read(error):
+    """It may be small: unknown, with the reason, and so is what the GPU gets of the machine's memory."""
+    path = "/sys/module/ttm/parameters/pages_limit"
+    host = fake_host(files={path: "many\n"}, errors={("file", path): error} if error else {})
+    found = probe_intel(host, (PciDevice("0000:00:02.0", "8086", "64a0", "0300", driver="xe"),))
+    assert (found.facts[0].memory_limit_bytes, found.facts[0].memory_limit_known) == (None, False)
+    assert [issue.code for issue in found.issues] == [error or "malformed"]
+    memory = Memory(32 << 30, 30 << 30, usable_bytes=30 << 30)
+    assert build_gpu(found.facts[0], 0, memory, Issues()).memory.usable_bytes is None
+
+
+def test_device_that_the_bus_cannot_name():
+    """A device without its id is an issue: nothing else may tell which card it is."""
+    found = probe_intel(fake_host(), (PciDevice("0000:33:00.0", "1da3", "", "1200", driver="habanalabs"),))
+    assert [(issue.code, issue.source) for issue in found.issues] == [("not_found", f"{BUS}/0000:33:00.0/device")]
 
 
 def test_xpu_smi_where_the_driver_is_silent():
@@ -185,6 +204,25 @@ def test_driver():
     """Which kernel driver is loaded."""
     assert probe_intel_driver(fake_host(folders=["/sys/module/i915"])).facts.name == "i915"
     assert probe_intel_driver(fake_host()).facts is None
+
+
+def test_driver_without_a_module():
+    """What is bound to a device is loaded; that its module is not there to be asked is an issue."""
+    found = probe_intel_driver(fake_host(), (B580,))
+    assert (found.facts.name, found.facts.version, found.facts.in_tree) == ("xe", None, None)
+    assert [(issue.code, issue.source) for issue in found.issues] == [("not_found", "/sys/module/xe")]
+
+
+def test_whose_driver_it_is():
+    """A version is in Intel's package of habanalabs alone; of xe nobody can say; a refusal is no absence."""
+    folder = "/sys/module/habanalabs"
+    packaged = probe_intel_driver(fake_host(files={f"{folder}/version": "1.17.0-28a11ca\n"})).facts
+    assert (packaged.version, packaged.in_tree) == ("1.17.0-28a11ca", False)
+    assert probe_intel_driver(fake_host(folders=[folder])).facts.in_tree is True
+    assert probe_intel_driver(fake_host(folders=["/sys/module/xe"])).facts.in_tree is None
+    for error in ("no_permission", "not_recorded"):
+        found = probe_intel_driver(fake_host(folders=[folder], errors={("file", f"{folder}/version"): error}))
+        assert (found.facts.in_tree, [issue.code for issue in found.issues]) == (None, [error])
 
 
 def test_sizes_beyond_64_bits_are_unknown():

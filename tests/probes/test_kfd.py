@@ -1,7 +1,9 @@
 """KFD's nodes: numbers, memory banks, hives, and which nodes are one card."""
 
+import pytest
+
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.kfd import NODES, by_card, kfd_nodes, parse_properties
+from gpucheck.probes.kfd import NODES, by_card, kfd_topology, parse_properties
 from tests.fake_source import fake_host
 
 GIB = 1 << 30
@@ -20,7 +22,7 @@ def files(number, banks=(), **facts):
 
 def nodes_of(found):
     """The GPU nodes of a machine with these files."""
-    return kfd_nodes(fake_host(files=found), Issues())
+    return kfd_topology(fake_host(files=found), Issues()).nodes
 
 
 def test_facts_of_a_node():
@@ -73,6 +75,36 @@ def test_nodes_in_the_order_of_their_numbers():
     for number in (1, 2, 9, 10):
         found.update(files(number, location_id=number << 8, simd_count=0 if number == 1 else 416))
     assert [(node.index, node.number) for node in nodes_of(found)] == [(0, 2), (1, 9), (2, 10)]
+
+
+@pytest.mark.parametrize("code", ["io_error", "timeout", "malformed", "not_found", "not_recorded", None])
+def test_nothing_is_counted_after_an_unread_node(code):
+    """It may be a GPU or none: the nodes after it have no number, with an issue. None: a file without its count."""
+    path, issues = f"{NODES}/2/properties", Issues()
+    found = {**files(1, location_id=0x100), **files(2, location_id=0x200), **files(3, location_id=0x300)}
+    found[path] = "name vega"
+    topology = kfd_topology(fake_host(files=found, errors={("file", path): code} if code else {}), issues)
+    assert [(node.index, node.number) for node in topology.nodes] == [(0, 1), (None, 3)]
+    assert not topology.whole
+    assert path in [issue.source for issue in issues.all()]
+
+
+def test_refused_nodes_are_not_counted():
+    """The kernel refuses a container the cards that it was not given, and ROCm goes on to the next."""
+    found = {**files(1, location_id=0x100), **files(2, location_id=0x200), **files(3, location_id=0x300)}
+    refused = {("file", f"{NODES}/2/properties"): "no_permission"}
+    topology = kfd_topology(fake_host(files=found, errors=refused), Issues())
+    assert [(node.index, node.number) for node in topology.nodes] == [(0, 1), (1, 3)]
+    assert topology.whole
+
+
+@pytest.mark.parametrize("code", ["io_error", "not_found"])
+def test_no_sum_of_unread_banks(code):
+    """Where a bank could not be read the node's memory is unknown, not that of the others."""
+    banks = [{"heap_type": 1, "size_in_bytes": 2 * GIB, "width": 4096}, {"heap_type": 2, "size_in_bytes": 62 * GIB}]
+    unread = {("file", f"{NODES}/1/mem_banks/1/properties"): code}
+    (node,) = kfd_topology(fake_host(files=files(1, banks), errors=unread), Issues()).nodes
+    assert (node.memory_bytes, node.memory.width_bits) == (None, 4096)
 
 
 def test_numbers_beyond_64_bits_are_left_out():

@@ -105,3 +105,14 @@ def test_hand_edited_psutil_answer(value):
 def test_sizes_beyond_64_bits_are_left_out():
     """No machine has that much, and no reader of the report could hold the number."""
     assert parse_meminfo("MemTotal: 9223372036854775807 kB\nSwapTotal: 4 kB\n") == {"SwapTotal": 4096}
+
+
+def test_a_level_that_cannot_be_read_leaves_the_limit_unknown():
+    """The group's own limit may be tighter than its parent's, which is then no answer."""
+    own = "/sys/fs/cgroup/a/b/memory.max"
+    files = {"/proc/self/cgroup": "0::/a/b\n", own: f"{1 << 30}\n", "/sys/fs/cgroup/a/memory.max": f"{4 << 30}\n"}
+    errors = {("file", own): "timeout"}
+    assert probe_memory(fake_host(files=files)).facts.limit_bytes == 1 << 30
+    broken = probe_memory(fake_host(files=files, errors=errors))
+    assert (broken.facts.limit_bytes, broken.facts.limit_source) == (None, None)
+    assert any(issue.source == own for issue in broken.issues)

@@ -68,6 +68,37 @@ def test_narrow_link_above_a_switch_on_the_card():
     assert (card.link_width, card.link_generation, card.link_max_width) == (4, 3, 16)
 
 
+@pytest.mark.parametrize(
+    ("section", "path", "error"),
+    [
+        ("link", "0000:03:00.0", "timeout"),
+        ("file", "0000:00:01.0/current_link_width", "no_permission"),
+        ("file", "0000:00:01.0/max_link_speed", "timeout"),
+        ("file", "0000:00:01.0/vendor", "timeout"),
+    ],
+)
+def test_a_link_above_that_cannot_be_read_leaves_all_unknown(section, path, error):
+    """The slot may be the narrowest, so the card's own sixteen lanes are no answer; an issue says why."""
+    files = {
+        **device("0000:00:01.0", "0x060400", "0x8086", **link("4", "8.0 GT/s PCIe", "16", "16.0 GT/s PCIe")),
+        **device("0000:03:00.0", **link("16", "16.0 GT/s PCIe", "16", "16.0 GT/s PCIe")),
+    }
+    links = {f"{BUS}/0000:03:00.0": "../../../devices/pci0000:00/0000:00:01.0/0000:03:00.0"}
+    errors = {(section, f"{BUS}/{path}"): error}
+    found = probe_pci(fake_host(files=files, links=links, errors=errors))
+    (card,) = found.facts
+    assert (card.link_width, card.link_max_width, card.link_generation, card.link_complete) == (None, None, None, False)
+    assert [issue.code for issue in found.issues] == [error]
+
+
+@pytest.mark.parametrize("name", ["class", "vendor", "device"])
+def test_a_device_that_says_not_what_it_is(name):
+    """Every device has these files, so a missing one is an issue and no silence."""
+    path = f"{BUS}/0000:01:00.0/{name}"
+    found = probe_pci(fake_host(files=device("0000:01:00.0"), errors={("file", path): "not_found"}))
+    assert [(issue.code, issue.source) for issue in found.issues] == [("not_found", path)]
+
+
 def test_root_ports_of_hypervisors_are_left_out():
     """QEMU's root port says x1 whatever stands behind it."""
     files = {

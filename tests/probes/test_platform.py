@@ -2,7 +2,13 @@
 
 import pytest
 
-from gpucheck.probes.platform import container_of_cgroup, machine_of_dmi, parse_os_release, probe_platform
+from gpucheck.probes.platform import (
+    container_of_cgroup,
+    is_bare_metal,
+    machine_of_dmi,
+    parse_os_release,
+    probe_platform,
+)
 from tests.fake_source import fake_host
 
 LINUX = {"uname": {"system": "Linux", "release": "6.1.0-18-amd64", "machine": "x86_64"}}
@@ -177,3 +183,19 @@ def test_windows():
 def test_hand_edited_uname(uname):
     """A recording's nonsense is unknown, not a crash."""
     assert probe_platform(fake_host(system={"uname": uname})).facts.os is None
+
+
+@pytest.mark.parametrize(
+    ("vendor", "errors", "bare"),
+    [
+        ("Supermicro", {}, True),
+        ("Supermicro", {("file", f"{DMI}/sys_vendor"): "not_found"}, True),
+        ("QEMU", {}, False),
+        ("QEMU", {("file", f"{DMI}/sys_vendor"): "timeout"}, False),
+        ("Supermicro", {("file", "/proc/cpuinfo"): "no_permission"}, False),
+    ],
+)
+def test_bare_metal(vendor, errors, bare):
+    """No sign of a hypervisor, and none that could not be read."""
+    host = fake_host(system=LINUX, files={f"{DMI}/sys_vendor": vendor}, errors=errors)
+    assert is_bare_metal(host, probe_platform(host).facts) is bare

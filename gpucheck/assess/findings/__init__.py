@@ -14,7 +14,8 @@ from gpucheck.machine.types import Machine
 
 __all__ = ["Finding", "Remedy", "Severity", "find_problems"]
 
-_RULES: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
+Rule = Callable[[Machine], Iterator[Finding]]
+_RULES: tuple[Rule, ...] = (
     hardware.no_instances, hardware.narrow_link, hardware.prohibited, driver.undriven, driver.dropped, driver.shadowed,
     limits.hidden, limits.not_given, health.lost, health.fabric, health.ailing_memory, health.throttled,
 )  # fmt: skip
@@ -23,5 +24,18 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 def find_problems(machine: Machine) -> tuple[Finding, ...]:
     """Every finding, the worst first."""
-    found = [finding for rule in _RULES for finding in rule(machine)]
+    found = [finding for rule in (*_RULES, *_rules_of_software(machine)) for finding in rule(machine)]
     return tuple(sorted(found, key=lambda finding: (_ORDER[finding.severity], finding.code)))
+
+
+def _rules_of_software(machine: Machine) -> tuple[Rule, ...]:
+    """GC3xx, whose tables are loaded only where there is software to hold against them."""
+    clash = any(issue.code.startswith("pynvml_") for issue in machine.issues)
+    if not (machine.frameworks or machine.toolkits.cuda_compat or clash):
+        return ()
+    from gpucheck.assess.findings import frameworks
+
+    return (
+        frameworks.torch_for_cpu, frameworks.torch_without_code, frameworks.torch_of_another_maker,
+        frameworks.clashing_bindings, frameworks.old_driver, frameworks.compat_library,
+    )  # fmt: skip

@@ -19,6 +19,7 @@ VENDOR = "10de"
 CLASSES = frozenset({"0300", "0302", "0380", "1200"})
 CONTROL = "/dev/nvidiactl"
 MODULE = "nvidia"
+_LANES = frozenset({"pcie_width", "pcie_max_width"})
 # What schedulers say they have given to this job; their device rules hide the other cards from NVML alone.
 GIVEN = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE", "PBS_NGPUS")
 
@@ -114,7 +115,13 @@ def _filled(reading: GpuReading, card: Card) -> GpuReading:
 
 
 def _narrowed(reading: GpuReading, device: PciDevice) -> GpuReading:
-    """The reading with the lanes of the narrowest link up to the root: NVML knows only the one at the card."""
+    """The reading with the lanes of the narrowest link up to the root: NVML knows only the one at the card.
+
+    They are unknown where one of these links could not be read: it may be the narrowest.
+    """
+    if not device.link_complete:
+        sources = {fact: source for fact, source in reading.sources.items() if fact not in _LANES}
+        return msgspec.structs.replace(reading, pcie_width=None, pcie_max_width=None, sources=sources)
     pairs = (("pcie_width", device.link_width), ("pcie_max_width", device.link_max_width))
     narrower = {fact: lanes for fact, lanes in pairs if lanes is not None and lanes < (getattr(reading, fact) or lanes)}
     if not narrower:

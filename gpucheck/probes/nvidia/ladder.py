@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpucheck.host.answer import LIBRARY_MISSING, NOT_RECORDED, OTHER_ROOT
+from gpucheck.host.answer import LIBRARY_MISSING, NOT_FOUND, NOT_RECORDED, OTHER_ROOT
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.facts import GpuReading, NvidiaDriver, PciDevice
 from gpucheck.probes.nvidia.asking import SOURCE
+from gpucheck.probes.nvidia.bus import MODULE as BOUND
 from gpucheck.probes.nvidia.bus import Interface, gpu_devices, join_bus, merge_cards
+from gpucheck.probes.nvidia.kernel import MODULE as VERSION
 from gpucheck.probes.nvidia.kernel import Kernel, read_cards, read_kernel
 from gpucheck.probes.nvidia.nvml_reader import NvmlLog, read_nvml
 from gpucheck.probes.nvidia.smi_log import Smi
@@ -59,7 +61,14 @@ def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
     if any(gpu.state == "no_driver" for gpu in gpus):
         _note_secure_boot(host, issues)
     _note_start(nvml, issues, evidence=bool(gpus) or kernel.version is not None)
-    return Found(Nvidia(driver=_driver(nvml, smi, kernel, issues), gpus=gpus), issues.all())
+    driver = _driver(nvml, smi, kernel, issues)
+    if (driver is None or driver.version is None) and any(device.driver == BOUND for device in devices):
+        issues.add(NOT_FOUND, VERSION, "the module is bound to a card, but nothing tells its version")
+    if talk.mismatch and (driver is None or driver.library_version is None):
+        issues.add(
+            NOT_FOUND, "drivers.nvidia.library_version", "nothing tells the version of the library that does not fit"
+        )
+    return Found(Nvidia(driver=driver, gpus=gpus), issues.all())
 
 
 def _ask_smi(host: Host, issues: Issues) -> Smi:

@@ -15,6 +15,7 @@ from gpucheck.probes.nvidia.nvml_mig import read_mig
 from gpucheck.probes.nvidia.values import device_id, pci_address, subsystem
 
 LINKS = 18
+LINKS_OF_A_GPU = frozenset({1, 2, 4, 6, 12, 18})  # TU104; TU102; GP100 and GA102; GV100; GA100; GH100 and GB100
 HANDLE_STATES: dict[str | None, State] = {
     "nvml_reset_required": "needs_reset",
     "nvml_no_permission": "no_permission",
@@ -189,6 +190,11 @@ def _links(gpu: Asker) -> None:
                 gpu.failed(f"NvLinkState.{link}", error, detail, needed=False)
             if link == 0 or error not in SILENT | {"nvml_invalid_argument", NOT_RECORDED}:
                 return  # no links, or nobody can tell how many
+            if link not in LINKS_OF_A_GPU or _answers(gpu, link + 1):
+                gpu.issues.add(
+                    "incomplete", "nvml", f"{gpu.name} NvLinkState.{link}: {error}, so the links are uncounted"
+                )
+                return
             break
         if state == 1:
             first_active, active = link if first_active is None else first_active, active + 1
@@ -196,6 +202,11 @@ def _links(gpu: Asker) -> None:
     if first_active is not None:
         number = gpu.ask(f"NvLinkVersion.{first_active}", int)
         gpu.keep("nvlink_version", words.NVLINK_VERSIONS.get(number))
+
+
+def _answers(gpu: Asker, link: int) -> bool:
+    """Whether a link answers, so that the one before it was not the first of those that do not exist."""
+    return link < LINKS and gpu.raw(f"NvLinkState.{link}")[1] is None
 
 
 def _is_size(value: Any) -> bool:

@@ -41,6 +41,9 @@ THROTTLE_REASONS: Mapping[int, str] = {
     0x400: "reliability",
 }
 
+# "NVIDIA A40-8Q", "GRID V100D-16C", "NVIDIA A100-1-5CME", "GRID K120Q": the series stands after the size, and GRID's
+# first boards have no dash. A "Tesla K20c" is a card.
+_VGPU = re.compile(r"(?:-\d{1,3}(?:[QBCA]|CME)\d?|GRID K\d{3}Q)$")
 _PROFILE = re.compile(r"\bMIG\s+((?:\d+c\.)?\d+g\.\d+gb[\w+.-]*)")
 
 
@@ -72,6 +75,11 @@ def library_version(nvml_version: str) -> str:
 def same_release(module: str, library: str) -> bool:
     """Whether two versions agree as far as both go: nvidia-smi shortens 535.183.01 to 535.183."""
     return all(a == b for a, b in zip(module.split("."), library.split("."), strict=False))
+
+
+def names_vgpu(name: str | None) -> bool:
+    """Whether a driver's name is that of a vGPU profile (Virtual GPU Software User Guide), a share of a card."""
+    return _VGPU.search(name or "") is not None
 
 
 def profile_in_name(name: str | None) -> str | None:

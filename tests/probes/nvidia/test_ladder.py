@@ -168,6 +168,35 @@ def test_a_mismatch_names_both_versions() -> None:
     assert "nvml_lib_rm_version_mismatch" in codes(found)
 
 
+def test_a_mismatch_without_the_tool_says_that_the_library_is_unknown() -> None:
+    """Only nvidia-smi names the library that does not fit; without it an issue says that nothing does."""
+    fake = FakeNvml(rtx_4090())
+    fake.fail["nvmlInitWithFlags"] = 18
+    with loaded(fake):
+        found = probe_nvidia(host(MODULE, nvml=True), (card(0x10),))
+    assert found.facts.driver is not None
+    assert found.facts.driver.library_version is None
+    assert "drivers.nvidia.library_version" in [issue.source for issue in found.issues]
+
+
+def test_a_bound_module_without_a_version_is_an_issue() -> None:
+    """The module holds a card, so that there is a driver, and its version is unknown rather than absent."""
+    sources = [issue.source for issue in probe_nvidia(host(), (card(0x10),)).issues]
+    assert "/sys/module/nvidia/version" in sources
+    assert "not_found" not in codes(probe_nvidia(host(), (card(0x10, None),)))
+
+
+def test_lanes_are_unknown_where_a_link_above_is() -> None:
+    """NVML knows the link at the card alone, which may be wider than one above that could not be read."""
+    with loaded(FakeNvml(rtx_4090())):
+        whole = probe_nvidia(host(MODULE, nvml=True), (card(0x10),)).facts.gpus[0]
+        part = probe_nvidia(
+            host(MODULE, nvml=True), (card(0x10, link_width=None, link_max_width=None, link_complete=False),)
+        ).facts.gpus[0]
+    assert (whole.pcie_width, whole.pcie_max_width) == (16, 16)
+    assert (part.pcie_width, part.pcie_max_width, "pcie_width" in part.sources) == (None, None, False)
+
+
 @pytest.mark.parametrize(
     ("driver", "state"), [(None, "no_driver"), ("nouveau", "wrong_driver"), ("vfio-pci", "wrong_driver")]
 )

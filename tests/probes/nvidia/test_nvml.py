@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from gpucheck.host.answer import Answer, failed
+from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found
 from gpucheck.probes.facts import GpuReading
-from gpucheck.probes.nvidia import Nvidia, asking, nvml_reader, probe_nvidia
+from gpucheck.probes.nvidia import Nvidia, asking, nvml_gpu, nvml_reader, probe_nvidia, words
 from tests.probes.nvidia.fake_nvml import GIB, FakeNvml, a100, loaded, mig_slice, rtx_4090
 from tests.probes.nvidia.support import card, host
 
@@ -288,6 +289,29 @@ def test_inactive_links_are_none_active() -> None:
     assert (gpu.nvlinks_active, gpu.nvlink_version) == (0, None)
 
 
+@pytest.mark.parametrize("answered", [1, 2, 3, 5, 11])
+def test_links_that_end_where_no_gpu_has_its_last_are_not_counted(answered: int) -> None:
+    """No GPU has three NVLinks: an error after the third is the link's own. Of twelve, the first alone is no count."""
+    state = [Answer(1)] * 12
+    state[answered] = Answer(error="nvml_not_supported")
+    answers = {f"gpu0/NvLinkState.{number}": answer for number, answer in enumerate(state)}
+    gpu = asking.Asker(Host(Given(answers), "recording"), 0)
+    nvml_gpu._links(gpu)
+    assert "nvlinks_active" not in gpu.facts
+    assert [issue.code for issue in gpu.issues.all()] == ["incomplete"]
+
+
+class Given:
+    """Answers of NVML by key; every other link is one that the GPU does not have."""
+
+    def __init__(self, answers: dict[str, Answer[Any]]) -> None:
+        self.answers = answers
+
+    def answer(self, section: str, key: str, timeout_s: float) -> Answer[Any]:
+        """See `gpucheck.host.host.Source`."""
+        return self.answers.get(key, Answer(error="nvml_invalid_argument"))
+
+
 def test_hidden_process_memory_is_unknown() -> None:
     """Windows hides the memory of processes: their count stands, the sum is unknown."""
     gpu = probe(FakeNvml(rtx_4090(ComputeRunningProcesses_v3=(GIB, 2**64 - 1)))).facts.gpus[0]
@@ -319,3 +343,16 @@ def test_what_was_not_recorded_is_no_issue() -> None:
         found = probe_nvidia(host(nvml=True, others=others), ())
     assert (found.facts.gpus[0].state, found.facts.gpus[0].brand) == ("ok", None)
     assert found.issues == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("NVIDIA A40-8Q", True), ("GRID V100D-16C", True), ("NVIDIA A100-1-5CME", True), ("GRID K120Q", True),
+        ("GRID T4-1B4", True), ("GRID M60-2A", True), ("Tesla K20c", False), ("NVIDIA A40", False),
+        ("NVIDIA A100-SXM4-40GB", False), ("Tesla V100-SXM2-32GB", False), ("GRID K2", False), (None, False),
+    ],
+)  # fmt: skip
+def test_names_of_vgpu_profiles(name: str | None, share: bool) -> None:
+    """The size and series at the end of a vGPU's name; a card's own name has none."""
+    assert words.names_vgpu(name) is share
