@@ -20,8 +20,9 @@ SETTINGS: tuple[dict[str, int], ...] = (
 )  # fmt: skip
 
 
-def _keys(layers: int, hidden: int, heads: int, groups: int, head_dim: int, wide: int, **more: Any) -> dict[str, Any]:
-    """The keys that most models have."""
+def _keys(*sizes: int, **more: Any) -> dict[str, Any]:
+    """The keys that most models have: layers, width, heads, key heads, head size, width of the feed-forward block."""
+    layers, hidden, heads, groups, head_dim, wide = sizes
     return {
         "context_length": 131072, "block_count": layers, "embedding_length": hidden, "feed_forward_length": wide,
         "attention.head_count": heads, "attention.head_count_kv": groups, "attention.key_length": head_dim,

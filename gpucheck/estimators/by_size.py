@@ -13,15 +13,12 @@ high (92 to 93 % at 32,768 tokens). With the 16 that have one key head per query
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from gpucheck.errors import UsageError
 from gpucheck.estimators.rows import Estimate, Row
+from gpucheck.estimators.setting import DEFAULT, Setting
 from gpucheck.models.quantization import Quantization
 from gpucheck.models.size import ModelSize
 from gpucheck.units import KIB, MIB, format_bytes
-
-ENGINES = ("llama.cpp",)
 
 # Cache per token: 62 KiB x P^0.375, at most that of a 70B model: above 100B most models are sparse and have
 # less. Real over this, 136 models with grouped queries, windows or latent attention: median 0.94 at 8,192
@@ -52,17 +49,6 @@ _PROCESS_BYTES, _PROCESS_LOW, _PROCESS_HIGH = 100 * MIB, 50 * MIB, 200 * MIB
 _LAYERS = 60  # of a model that is spread over cards (32 to 126): each card but one may lack room for one more
 
 
-class Setting(Struct, frozen=True):
-    """How a model is run: tokens of context for each sequence, sequences at once, and the engine."""
-
-    context: int = 8192
-    batch: int = 1
-    engine: str = "llama.cpp"
-
-
-DEFAULT = Setting()
-
-
 def estimate_size(size: ModelSize, quant: Quantization, setting: Setting = DEFAULT, gpus: int = 1) -> Estimate:
     """The memory for inference with a model of this size: weights, cache, buffers and overhead.
 
@@ -72,9 +58,10 @@ def estimate_size(size: ModelSize, quant: Quantization, setting: Setting = DEFAU
     Raises:
         UsageError: the engine is not known, or a number is not positive.
     """
-    if setting.engine not in ENGINES:
-        known = ", ".join(ENGINES)
-        raise UsageError(f"{setting.engine!r} is not an engine that gpucheck estimates. Known: {known}")
+    if setting.engine not in {"llama.cpp", "ollama"}:
+        raise UsageError(
+            f"what {setting.engine} needs depends on the shape of the model: name one, or give its config.json"
+        )
     if setting.context < 1 or setting.batch < 1 or gpus < 0:
         raise UsageError("context and batch are counted from 1, and gpus from 0")
     weights = _weights(size, quant)

@@ -14,7 +14,8 @@ RowBasis = Literal["exact", "formula", "range"]
 class Row(Struct, frozen=True):
     """Bytes of one component, with the bounds that about nine of ten real cases lie within.
 
-    `basis` is "exact" (low and high are equal to bytes), "formula", or "range" (a band over real models).
+    `basis` is "exact" (low and high are equal to bytes), "formula", or "range" (a band over real models). `device`
+    is where the bytes lie: "gpu" (one GPU, or all that share the model together), "gpu0" (a certain one), "host".
     """
 
     component: Component
@@ -23,6 +24,7 @@ class Row(Struct, frozen=True):
     high_bytes: int
     basis: RowBasis
     detail: str
+    device: str = "gpu"
 
 
 class Estimate(Struct, frozen=True):
@@ -70,6 +72,10 @@ class Estimate(Struct, frozen=True):
         its whole bound.
         """
         return self.total_bytes + round(math.hypot(*(row.high_bytes - row.bytes for row in self.rows)))
+
+    def on(self, device: str) -> Estimate:
+        """The part of the estimate that lies on `device`."""
+        return Estimate(tuple(row for row in self.rows if row.device == device), self.assumptions)
 
     def _sum(self, component: Component) -> int:
         return sum(row.bytes for row in self.rows if row.component == component)

@@ -14,7 +14,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no such option": (["--nonsense"], "usage"),
     "a command after options": (["-v", "fit", "7b"], "usage"),
     "no model": (["fit"], "usage"),
-    "no such model": (["fit", "llama"], "unknown_name"),
+    "no such model": (["fit", "nosuchmodel"], "unknown_name"),
     "no such quantization": (["fit", "7b@q99"], "usage"),
     "no such file": (["--machine", "/no/such/file"], "recording"),
     "a directory": (["--machine", "/"], "recording"),

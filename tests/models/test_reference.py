@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpucheck.errors import GpucheckError, UnknownNameError, UsageError
+from gpucheck.errors import AmbiguousNameError, GpucheckError, UnknownNameError, UsageError
+from gpucheck.models.model import Model
 from gpucheck.models.quantization import QUANTIZATIONS, find_quantization
-from gpucheck.models.reference import parse_reference
+from gpucheck.models.reference import ModelReference, parse_reference
 from gpucheck.models.size import parse_size
+from tests.models.gguf_files import LLAMA, TINY, write_gguf
 
 BILLION = 10**9
+
+
+LISTED = Model(id="maker/Known-8B", source="catalogue", size=parse_size("8b"))
+
+
+def find_listed(name: str) -> Model:
+    """A catalogue with one model, and a word that several have."""
+    if name.lower() in {"known", "maker/known-8b"}:
+        return LISTED
+    if name == "common":
+        raise AmbiguousNameError("'common' could be several models", ("a/common-1", "b/common-2"))
+    raise UnknownNameError("no such model", ("maker/Known-8B",) if "knwn" in name else ())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A catalogue of one model, and no model of the developer's own in a store."""
+    place = str(tmp_path_factory.mktemp("empty"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gpucheck.models.catalogue.find_model", find_listed)
+        for name in ("HF_HUB_CACHE", "OLLAMA_MODELS", "HOME", "USERPROFILE"):
+            patch.setenv(name, place)
+        yield
 
 
 @pytest.mark.parametrize(
@@ -133,7 +160,6 @@ def test_a_reference_is_a_size_and_perhaps_a_quantization(text: str, model: str,
         ("phi-4", ("1b", "3b", "8b", "14b", "32b", "70b")),
         ("7bn", ("7b",)),
         ("gpt", ("1b", "3b", "8b", "14b", "32b", "70b")),
-        ("./model.gguf", ("1b", "3b", "8b", "14b", "32b", "70b")),
         ("0b", ("1b", "3b", "8b", "14b", "32b", "70b")),
     ],
 )
@@ -159,6 +185,58 @@ def test_a_name_is_answered_with_the_sizes_that_it_suggests(text: str, candidate
 def test_an_incomplete_reference_is_a_usage_error_that_mends(text: str, sentence: str) -> None:
     """What is missing is named, with the reference as it should be."""
     with pytest.raises(UsageError, match=sentence):
+        parse_reference(text)
+
+
+@pytest.mark.parametrize("text", ["known", "maker/Known-8B", "Known"])
+def test_a_name_is_looked_up_in_the_catalogue(text: str) -> None:
+    """By its id or a part of it; the reference carries the full id, and may have a quantization."""
+    reference = parse_reference(f"{text}@q4")
+    assert (reference.text, reference.quant, reference.model) == ("maker/Known-8B", "Q4_K_M", LISTED)
+    assert reference.size == parse_size("8b")
+    assert parse_reference(str(reference)) == reference
+
+
+def test_a_word_of_several_models_is_ambiguous_not_guessed() -> None:
+    """All of them are candidates."""
+    with pytest.raises(AmbiguousNameError) as caught:
+        parse_reference("common")
+    assert caught.value.candidates == ("a/common-1", "b/common-2")
+
+
+def test_a_slip_is_answered_with_near_names_and_sizes() -> None:
+    """The nearest comes first; the size in the name is offered as well."""
+    with pytest.raises(UnknownNameError, match="did you mean maker/Known-8B") as caught:
+        parse_reference("knwn-8b")
+    assert caught.value.candidates == ("maker/Known-8B", "8b")
+
+
+def test_a_model_whose_shape_is_not_known_has_no_size() -> None:
+    """The sentence says why."""
+    model = Model(id="x", source="safetensors", issues=("there is no config.json",))
+    with pytest.raises(UsageError, match=r"shape of 'x' is not known: there is no config\.json"):
+        _ = ModelReference("x", None, model).size
+
+
+@pytest.mark.parametrize("text", ["dir@home/a.gguf", "./a@b/c.gguf", "./a@b.gguf"])
+def test_an_at_in_a_path_is_no_quantization(text: str) -> None:
+    """Directories and files may have one."""
+    with pytest.raises(UsageError, match="cannot be opened"):
+        parse_reference(text)
+
+
+def test_a_path_may_have_a_quantization(tmp_path: Path) -> None:
+    """Behind the last @."""
+    path = write_gguf(tmp_path / "a@b.gguf", LLAMA, TINY)
+    assert parse_reference(path).quant is None
+    reference = parse_reference(f"{path}@q8")
+    assert (reference.text, reference.quant, reference.model.source) == (path, "Q8_0", "gguf")
+
+
+@pytest.mark.parametrize("text", ["./model.gguf", "no/such.safetensors", "gone.json", "./gone/"])
+def test_a_path_to_nothing_is_an_error_about_that_path(text: str) -> None:
+    """What looks like a path is never taken for a name."""
+    with pytest.raises(UsageError, match=r"cannot be opened|is not a GGUF file"):
         parse_reference(text)
 
 

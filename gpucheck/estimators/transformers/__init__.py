@@ -1,0 +1,1 @@
+"""Memory of Hugging Face transformers, for its modelling code of release 5."""

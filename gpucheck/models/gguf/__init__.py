@@ -1,0 +1,1 @@
+"""GGUF files: their metadata and tensor table, never their data."""
