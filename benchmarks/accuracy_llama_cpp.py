@@ -9,6 +9,7 @@ real shape, on its CPU backend: llama.cpp 0.5.0-dev, commit 0c1e570 (2026-10-01)
 from __future__ import annotations
 
 import csv
+from bisect import bisect_right
 from collections import defaultdict
 from pathlib import Path
 from statistics import median, quantiles
@@ -16,10 +17,11 @@ from typing import Any
 
 from benchmarks.llama_cpp_shapes import CASES
 from gpucheck.estimators.llama_cpp.cache import cache_bytes, state_bytes, widest_value
-from gpucheck.estimators.llama_cpp.compute import buffer_bytes
+from gpucheck.estimators.llama_cpp.compute import batch_of, buffer_bytes
 from gpucheck.estimators.llama_cpp.estimate import COMPUTE_HIGH, COMPUTE_LOW
 from gpucheck.estimators.llama_cpp.geometry import Geometry, of_context
 from gpucheck.estimators.llama_cpp.options import LlamaCppOptions, parse_options
+from gpucheck.estimators.llama_cpp.stack import device_peaks
 from gpucheck.models.architecture import (
     Architecture,
     Attention,
@@ -36,8 +38,8 @@ TRUTH = Path(__file__).parent / "truth" / "llama_cpp_oracle.csv"
 # Names of GGUF architectures, in the words of Hugging Face.
 _TYPES = {
     "deepseek2": "deepseek_v2", "falcon-h1": "falcon_h1", "glm4moe": "glm4_moe", "gpt-oss": "gpt_oss",
-    "gptneox": "gpt_neox", "granitehybrid": "granitemoehybrid", "qwen3moe": "qwen3_moe", "qwen35": "qwen3_5",
-    "gemma4": "gemma4_text", "qwen35moe": "qwen3_5_moe", "qwen3next": "qwen3_next",
+    "gptneox": "gpt_neox", "granitehybrid": "granitemoehybrid", "qwen3moe": "qwen3_moe", "qwen35": "qwen3_5_text",
+    "gemma4": "gemma4_text", "qwen35moe": "qwen3_5_moe_text", "llama4": "llama4_text", "qwen3next": "qwen3_next",
 }  # fmt: skip
 Row = dict[str, str]
 
@@ -184,7 +186,7 @@ def predict(row: Row) -> dict[str, int]:
     return {
         "kv_bytes_total": sum(cache_bytes(layer, cells, options, widest) for layer in shape.layers),
         "recurrent_bytes": sum(state_bytes(layer, cells) for layer in shape.layers),
-        "compute_bytes": buffer_bytes(shape, cells, options, device=False),
+        "compute_bytes": buffer_bytes(shape, cells, options),
     }
 
 
@@ -192,24 +194,43 @@ def unseen() -> list[tuple[str, float, float]]:
     """Name, predicted and reported MiB of the compute buffer of models that the predictor was not made on."""
     results = []
     for row in rows(TRUTH.with_name("llama_cpp_unseen.csv")):
-        shape = _shape(CASES[row["model"]])
-        kind = {"1": "f16", "8": "q8_0"}[row["type_k"]]
-        settings = {name: number(row, name) for name in ("n_batch", "n_ubatch")}
-        asked = number(row, "n_outputs_max") or number(row, "n_batch")
-        named = {"flash_attn": row["flash_attn_type"], "type_k": kind, "type_v": kind}
-        options = parse_options({"backend": "cpu", "n_outputs_max": asked, **settings, **named})
-        sequences = number(row, "n_seq_max")
-        cells = of_context(number(row, "n_ctx"), sequences, row["kv_unified"] == "1" or sequences == 1, options)
-        guess = buffer_bytes(shape, cells, options, device=False) / MIB
-        results.append((row["model"], guess, float(row["compute"])))
+        shape, options, cells = _setting(row, "cpu")
+        results.append((row["model"], buffer_bytes(shape, cells, options) / MIB, float(row["compute"])))
     return results
+
+
+def beside_devices() -> list[tuple[str, int, int]]:
+    """Name, predicted and reported bytes of every compute buffer of llama.cpp's scheduler on pretended GPUs."""
+    results = []
+    for row in rows(TRUTH.with_name("llama_cpp_device.csv")):
+        shape, options, cells = _setting(row, "cuda")
+        count, layers = number(row, "devices"), len(shape.layers)
+        shares = [(index + 1) / count for index in range(count)]
+        where = [1 + bisect_right(shares, index / (layers + 1)) for index in range(layers + 1)]
+        peaks = device_peaks(shape, batch_of(shape, cells, options, device=True), shape.layers, where)
+        for column, peak in zip(("host", "gpu0", "gpu1", "gpu2"), peaks, strict=False):
+            results.append((f"{row['model']} on {count}: {column}", peak.bytes, number(row, column)))
+    return results
+
+
+def _setting(row: Row, backend: str) -> tuple[Architecture, LlamaCppOptions, Geometry]:
+    """The shape, the options and the cells of a row about a model of `llama_cpp_shapes`."""
+    kind = {"1": "f16", "8": "q8_0"}[row["type_k"]]
+    settings = {name: number(row, name) for name in ("n_batch", "n_ubatch")}
+    asked = number(row, "n_outputs_max") or number(row, "n_batch")
+    named = {"flash_attn": row["flash_attn_type"], "type_k": kind, "type_v": kind}
+    options = parse_options({"backend": backend, "n_outputs_max": asked, **settings, **named})
+    sequences = number(row, "n_seq_max")
+    cells = of_context(number(row, "n_ctx"), sequences, row["kv_unified"] == "1" or sequences == 1, options)
+    return _shape(CASES[row["model"]]), options, cells
 
 
 def _shape(case: dict[str, Any]) -> Architecture:
     keys = case["keys"]
+    groups = keys["attention.head_count_kv"]
     attention = Attention(
         num_attention_heads=keys["attention.head_count"],
-        num_key_value_heads=keys["attention.head_count_kv"],
+        num_key_value_heads=max(groups) if isinstance(groups, list) else groups,
         head_dim=keys["attention.key_length"],
         v_head_dim=keys["attention.value_length"],
         qk_norm="head" if case.get("qk_norm") else "heads" if case.get("whole_norm") else "none",
@@ -226,9 +247,11 @@ def _shape(case: dict[str, Any]) -> Architecture:
         )
     layers = []
     for index in range(keys["block_count"]):
-        linear = bool(case.get("delta") and (index + 1) % case["every"])
+        alone = bool(case.get("mamba1"))
+        linear = alone or bool(case.get("every") and (index + 1) % case["every"])
         state = _state(case) if linear or case.get("both") else None
-        layers.append(Layer(attention=None if linear else attention, recurrent=state, feed_forward=feed))
+        fed = None if alone else feed
+        layers.append(Layer(attention=None if linear else attention, recurrent=state, feed_forward=fed))
     names = {**_TYPES, "qwen2moe": "qwen2_moe", "minimax-m2": "minimax_m2"}
     return Architecture(
         model_type=names.get(case["arch"], case["arch"]),
@@ -240,12 +263,14 @@ def _shape(case: dict[str, Any]) -> Architecture:
 
 def _state(case: dict[str, Any]) -> Recurrent:
     keys = case["keys"]
+    if case.get("short"):
+        return Recurrent(kind="short_conv", conv_kernel=case["short"], inner_size=keys["embedding_length"])
     return Recurrent(
-        kind="gated_delta_net" if case.get("delta") else "mamba2",
+        kind="mamba" if case.get("mamba1") else "gated_delta_net" if case.get("delta") else "mamba2",
         conv_kernel=keys["ssm.conv_kernel"],
         inner_size=keys["ssm.inner_size"],
         state_size=keys["ssm.state_size"],
-        group_count=keys["ssm.group_count"],
+        group_count=keys.get("ssm.group_count", 1),
         head_count=keys["ssm.time_step_rank"],
     )
 
@@ -273,6 +298,9 @@ def main() -> None:
     print(
         f"families measured afterwards: n {len(new)}, median {median(off):.3%}, worst {max(off):.3%} (log has 0.01 MiB)"
     )
+    beside = [abs(guess / truth - 1) for _, guess, truth in beside_devices()]
+    exact = beside.count(0.0)
+    print(f"buffers beside pretended GPUs: n {len(beside)}, exact {exact}, worst {max(beside):.3%}")
 
 
 def _size(error: tuple[float, str]) -> float:

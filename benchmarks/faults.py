@@ -1,12 +1,13 @@
 """The fault campaign: every answer of every fixture made to fail in every way it can, alone and in pairs.
 
     python benchmarks/faults.py                 1,200 single faults of each fixture, and pairs, drawn with a fixed seed
-    python benchmarks/faults.py --most 0        every single fault; takes an hour
+    python benchmarks/faults.py --most 0        every single fault; takes the best part of an hour
     python benchmarks/faults.py --pairs 5000    more pairs
     python benchmarks/faults.py --write         puts the result into benchmarks/README.md
 
-A fault must not raise, hang or make a fact wrong. A fact may become unknown, if an issue says why; it may be told by
-a weaker source, if it says so in `sources` and agrees within 8 %; it may not change otherwise.
+A fault must not raise, hang or make a fact wrong. A fact may become unknown, a device or an entry of a list may go, if
+an issue says why; a figure may be told by a weaker source, if it says so in `sources` and agrees within 8 %; it may not
+change otherwise. Devices, and the peers that they number, are compared as the devices that they are.
 """
 
 from __future__ import annotations
@@ -52,23 +53,31 @@ RUBBISH: tuple[Any, ...] = (
 )  # fmt: skip
 # Where nothing can fail: an interpreter knows its own environment.
 STEADY = frozenset({"env"})
-# By these NVML says that a question does not apply to the board, or that the driver is too old to know it.
+# By these NVML says that a question does not apply to the board, or that the driver is too old to know it; and
+# gpucheck that nobody asked it when the recording was made.
 DOES_NOT_APPLY = frozenset({
     "nvml_not_supported", "nvml_function_not_found", "nvml_deprecated", "not_found", "not_recorded",
-    "nvml_invalid_argument", "nvml_not_found",
 })  # fmt: skip
-# Where absence is itself an answer: a machine without the file is another machine, not a broken one.
-ABSENCE_TELLS = (
-    "/sys/fs/cgroup/",
-    "/.dockerenv",
-    "/run/.containerenv",
-    "/proc/self/cgroup",
-    "/sys/class/dmi/",
-    "/sys/class/kfd/",
-    "/sys/module/amdgpu/version",  # the driver that comes with the kernel has none
-    "/sys/module/habanalabs/version",  # the same
-    "/sys/module/ttm/parameters/",  # kernels without the parameter do not bound what GPUs are lent
-    "/opt/rocm/.info/",  # not installed
+# By this NVML says that there is no such slot for a MIG device, or no such link.
+NO_SUCH = re.compile(r".*/(Handle|NvLinkState\.\d+)")
+# Where absence is itself an answer: a machine without the file is another machine, not a broken one. Of these faults
+# nothing is asked but that they neither raise nor hang.
+ABSENCE_TELLS = re.compile(
+    r"/sys/fs/cgroup/.*|/proc/self/cgroup"
+    r"|/\.dockerenv|/run/\.containerenv"
+    r"|/sys/class/dmi/.*"
+    r"|/sys/module/(amdgpu|habanalabs)/version"  # the drivers that come with the kernel have none
+    r"|/sys/module/ttm/parameters/.*"  # kernels without the parameter do not bound what GPUs are lent
+    r"|/opt/rocm/\.info/.*"  # not installed
+    r"|/etc/ld\.so\.conf\.d"  # other loaders have none
+    r"|/sys/bus/pci/devices/[^/]+/driver"  # none is bound
+)
+# The same of what is not there; that nobody looked is a fault.
+NOT_FOUND_TELLS = re.compile(
+    r"/sys/bus/pci/devices"  # boards without the bus
+    r"|rw /dev/shm"
+    r"|/.*/compat"  # a setting outlives the toolkit whose folder it names
+    r"|/sys/class/kfd/kfd/topology/nodes(/\d+/p2p_links)?"  # older kernels
 )
 # A container is refused the nodes of cards that it was not given; ROCm does not count those.
 REFUSAL_TELLS = re.compile(r"/sys/class/kfd/kfd/topology/nodes/\d+/properties")
@@ -99,6 +108,13 @@ class Tally:
     failures: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
     peak_mib: float = 0.0
+
+
+def asked(recording: Recording) -> frozenset[Key]:
+    """What the report of a recording asks for; answers beside these cannot change it alone."""
+    host = Host(ReplaySource(recording), "recording")
+    inspect_host(host)
+    return frozenset(host.answers)
 
 
 def document(source: FaultySource) -> dict[str, Any]:
@@ -139,14 +155,35 @@ def single_faults(recording: Recording) -> Iterator[Fault]:
         if section not in STEADY:
             for key, answer in answers.items():
                 for replacement in replacements(section, answer):
-                    absent = replacement.error in {"not_found", "not_recorded"}
-                    if absent and (key.startswith(ABSENCE_TELLS) or key.endswith("/driver")):
-                        continue
-                    if replacement.error == "no_permission" and REFUSAL_TELLS.fullmatch(key):
-                        continue
-                    if key.endswith("/Handle") and replacement.error in {"nvml_not_found", "nvml_invalid_argument"}:
-                        continue  # an empty slot
                     yield (section, key), replacement
+
+
+def is_an_answer(section: str, key: str, error: str | None) -> bool:
+    """Whether a machine may well say so, and then is another one: the facts of the two cannot be compared."""
+    if error in {"not_found", "not_recorded"}:
+        told = section == "disk" or ABSENCE_TELLS.fullmatch(key) is not None
+        return told or (error == "not_found" and NOT_FOUND_TELLS.fullmatch(key) is not None)
+    if error == "no_permission":
+        return REFUSAL_TELLS.fullmatch(key) is not None
+    return error in {"nvml_not_found", "nvml_invalid_argument"} and NO_SUCH.fullmatch(key) is not None
+
+
+# What says how a device stands now, or what depends on it; a fault is news about just that.
+_STANDING = frozenset({
+    "index", "state", "detail", "name", "visible", "hidden_by", "category", "sources", "processes", "throttle_reasons",
+    "processes_memory_bytes", "container", "virtual_machine", "distribution", "usable_cores_reason", "limit_source",
+    "segment", "source", "reason",
+})  # fmt: skip
+# None here says that there is nothing to tell.
+_SILENT = frozenset({"numa_node", "detail", "sources", "category", "hidden_by"})
+# Numbers of other devices in this report, which a device that comes or goes shifts.
+_NUMBERED = frozenset({"peers", "p2p_peers", "parent"})
+# What tells the entries of a list apart.
+_IDENTITY = {
+    "frameworks": "name", "storage": "purpose", "numa_nodes": "index", "display_adapters": "pci_address",
+}  # fmt: skip
+_PARTS = ("platform", "cpu", "memory", "limits", "drivers", "toolkits", "visibility", *_IDENTITY)
+_NEAR = 0.08
 
 
 def wrong_facts(healthy: dict[str, Any], faulty: dict[str, Any], faults: dict[Key, Answer[Any]]) -> list[str]:
@@ -155,32 +192,25 @@ def wrong_facts(healthy: dict[str, Any], faulty: dict[str, Any], faults: dict[Ke
     An answer that was replaced by another well-formed value cannot be seen through: there only the types of the
     facts are held, by the types themselves.
     """
-    if any(found.error is None for found in faults.values()):
+    if any(found.error is None or is_an_answer(*key, found.error) for key, found in faults.items()):
         return []
-    wrong = []
-    for part in ("platform", "cpu", "memory", "limits"):
-        wrong += _changed(part, healthy[part], faulty[part], {}, {})
-    left = list(healthy["gpus"])
-    for gpu in faulty["gpus"]:
-        twin = _twin(gpu, left)
-        if twin is not None:
-            left.remove(twin)
-            wrong += _changed(f"gpus[{gpu['index']}]", twin, gpu, twin["sources"], gpu["sources"])
+    twins, strangers = _twins(healthy["gpus"], faulty["gpus"])
+    numbers = {gpu["index"]: twin["index"] for gpu, twin in twins}
+    found = _Comparison(numbers)
+    found.same_state = all(gpu.get("state") == twin.get("state") for gpu, twin in twins)
+    found.known = {gpu["pci_address"] for gpu in healthy["gpus"]}
+    for part in _PARTS:
+        found.compare(part, healthy.get(part), faulty.get(part))
+    for gpu, twin in twins:
+        found.sources, found.weaker = twin["sources"], gpu["sources"]
+        found.compare(f"gpus[{twin['index']}]", twin, gpu)
+    found.lost += ["gpus"] * (len(twins) < len(healthy["gpus"]))
+    wrong = found.wrong + [f"gpus[{gpu['index']}] is no device of the healthy report" for gpu in strangers]
     # What does not apply is no issue; in a pair the unknown may come of that half.
-    silent = any(key[0] == "nvml" and found.error in DOES_NOT_APPLY for key, found in faults.items())
-    told = _told(faulty) - _told(healthy)
-    if not silent and not told and _unknown(healthy) < _unknown(faulty):
-        wrong.append("something became unknown without an issue")
+    silent = any(key[0] == "nvml" and answer.error in DOES_NOT_APPLY for key, answer in faults.items())
+    if found.lost and not silent and not _told(faulty) - _told(healthy):
+        wrong.append(f"unknown without an issue: {', '.join(found.lost[:3])}")
     return wrong
-
-
-# What says how a device stands now, or what depends on it; a fault is news about just that.
-_STANDING = frozenset({
-    "index", "state", "detail", "name", "visible", "hidden_by", "category", "sources", "processes", "throttle_reasons",
-    "processes_memory_bytes", "container", "virtual_machine", "distribution", "usable_cores_reason", "limit_source",
-    "segment",
-})  # fmt: skip
-_NEAR = 0.08
 
 
 def _told(found: dict[str, Any]) -> set[tuple[Any, ...]]:
@@ -189,28 +219,80 @@ def _told(found: dict[str, Any]) -> set[tuple[Any, ...]]:
     return {tuple(issue.values()) for issue in found["issues"]} | details
 
 
-def _changed(path: str, before: Any, after: Any, sources: dict[str, str], weaker: dict[str, str]) -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        return [
-            line
-            for name in before.keys() & after.keys() - _STANDING
-            for line in _changed(f"{path}.{name}", before[name], after[name], sources, weaker)
-        ]
-    if before == after or after is None or after in ([], (), False, ""):
-        return []
-    if before is None:
-        return []  # another rung told what the first had not
-    if isinstance(before, list | tuple) and isinstance(after, list | tuple) and set(after) <= set(before):
-        return []
-    name = path.partition("].")[2]
-    # A figure that is computed comes from others, a slice's from its card's, whose own source may have weakened.
-    told_otherwise = name in weaker and (sources.get(name) != weaker[name] or weaker[name] in {"derived", "assumed"})
-    if told_otherwise and isinstance(before, int | float) and isinstance(after, int | float):
-        if abs(after - before) <= _NEAR * abs(before):
-            return []
-    elif told_otherwise:
-        return []
-    return [f"{path}: {before!r} became {after!r}"]
+class _Comparison:
+    """What is wrong, and what is no longer known, between a healthy and a faulty report."""
+
+    def __init__(self, numbers: dict[int, int]) -> None:
+        self.numbers = numbers  # of this report's devices in the healthy one
+        self.sources: dict[str, str] = {}
+        self.weaker: dict[str, str] = {}
+        self.wrong: list[str] = []
+        self.lost: list[str] = []
+        self.same_state = True  # of every device
+        self.known: set[str | None] = set()  # addresses of GPUs, which may be left as adapters that nobody knows
+
+    def compare(self, path: str, before: Any, after: Any) -> None:
+        """Note what differs below a path."""
+        name = path.rpartition(".")[2]
+        if name in _NUMBERED:
+            after = self._renumbered(after)
+        if before == after or before in (None, [], ()):
+            return  # another rung may tell what the first had not
+        if after in (None, [], ()):
+            self.lost += [path] * (name not in _SILENT)
+        elif isinstance(before, dict) and isinstance(after, dict):
+            for key in before.keys() - (_STANDING & _SILENT):
+                self.compare(f"{path}.{key}", before[key], after.get(key))
+        elif name in _STANDING or (name == "usable" and not self.same_state):
+            return
+        elif isinstance(before, list | tuple) and isinstance(after, list | tuple):
+            self._compare_lists(path, before, after)
+        elif not self._told_otherwise(path.partition("].")[2], before, after):
+            self.wrong.append(f"{path}: {before!r} became {after!r}")
+
+    def _compare_lists(self, path: str, before: Any, after: Any) -> None:
+        identity = _IDENTITY.get(path)
+        if identity is not None:
+            others = {entry[identity]: entry for entry in after}
+            for entry in before:
+                self.compare(f"{path}[{entry[identity]}]", entry, others.pop(entry[identity], None))
+            self.wrong += [f"{path}: {name!r} appeared" for name in others if name not in self.known]
+        elif all(entry in before for entry in after):
+            self.lost.append(path)
+        else:
+            self.wrong.append(f"{path}: {before!r} became {after!r}")
+
+    def _told_otherwise(self, name: str, before: Any, after: Any) -> bool:
+        """Whether a weaker source tells nearly the same and is named.
+
+        A figure that is computed comes from others, a slice's from its card's, whose own source may have weakened.
+        """
+        source = self.weaker.get(name)
+        if source is None or (self.sources.get(name) == source and source not in {"derived", "assumed"}):
+            return False
+        if isinstance(before, bool) or not isinstance(before, int | float):
+            return False
+        return isinstance(after, int | float) and abs(after - before) <= _NEAR * abs(before)
+
+    def _renumbered(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(sorted(self.numbers.get(number, -1) for number in value))
+        return value if value is None else self.numbers.get(value, -1)
+
+
+def _twins(
+    healthy: list[dict[str, Any]], faulty: list[dict[str, Any]]
+) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], list[dict[str, Any]]]:
+    """Each device with the same one of the healthy report, and those that it does not have."""
+    left, pairs, strangers = list(healthy), [], []
+    for gpu in faulty:
+        twin = _twin(gpu, left)
+        if twin is None:
+            strangers.append(gpu)
+        else:
+            left.remove(twin)
+            pairs.append((gpu, twin))
+    return pairs, strangers
 
 
 def _twin(gpu: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -224,16 +306,6 @@ def _twin(gpu: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any] |
             return found[0]
         alike = found or alike
     return alike[0] if len(alike) == 1 else None
-
-
-# None here says that there is nothing to tell.
-_SILENT = frozenset({"issues", "numa_node", "detail"})
-
-
-def _unknown(found: Any) -> int:
-    if isinstance(found, dict):
-        return sum(_unknown(value) for key, value in found.items() if key not in _SILENT)
-    return sum(map(_unknown, found)) if isinstance(found, list | tuple) else found is None
 
 
 def run(name: str, recording: Recording, healthy: dict[str, Any], faults: dict[Key, Answer[Any]], tally: Tally) -> None:
@@ -258,15 +330,19 @@ def run(name: str, recording: Recording, healthy: dict[str, Any], faults: dict[K
 
 
 def campaign(names: list[str], pairs: int, seed: int, share: float = 1.0) -> Tally:
-    """All single faults of the named fixtures (or a share of them), and as many pairs."""
+    """All single faults of what the named fixtures' reports ask for (or a share of them), and as many pairs.
+
+    Of a pair one answer may be such as is only asked for when the other fails.
+    """
     tally = Tally()
     draw = random.Random(seed)
     recordings = {name: read_recording(ROOT / "fixtures" / f"{name}.json") for name in names}
     healthy = {name: document(FaultySource(recording, {})) for name, recording in recordings.items()}
     pool: list[tuple[str, Fault]] = []
     for name, recording in recordings.items():
+        questions = asked(recording)
         for fault in single_faults(recording):
-            if share >= 1 or draw.random() < share:
+            if fault[0] in questions and (share >= 1 or draw.random() < share):
                 run(name, recording, healthy[name], dict([fault]), tally)
             if draw.random() < 0.05:
                 pool.append((name, fault))
@@ -289,8 +365,11 @@ def campaigns(names: list[str], pairs: int, seed: int, jobs: int, most: int) -> 
         tasks = [
             pool.submit(campaign, [name], share, seed + number, _share(name, most)) for number, name in enumerate(names)
         ]
-        for task in tasks:
+        for name, task in zip(names, tasks, strict=True):
             part = task.result()
+            print(
+                f"{name}: {sum(part.runs.values()):,} runs", *part.failures[:3], sep="\n  ", file=sys.stderr, flush=True
+            )
             whole.runs.update(part.runs)
             whole.failures += part.failures
             whole.slowest_s = max(whole.slowest_s, part.slowest_s)
@@ -303,7 +382,8 @@ def _share(name: str, most: int) -> float:
     if not most:
         return 1.0
     recording = read_recording(ROOT / "fixtures" / f"{name}.json")
-    return most / max(most, sum(1 for _ in single_faults(recording)))
+    questions = asked(recording)
+    return most / max(most, sum(key in questions for key, _ in single_faults(recording)))
 
 
 def fixture_names() -> list[str]:

@@ -5,12 +5,18 @@
 Needs the packages `gguf` and `llama-cpp-python` (a CPU build). Every case is written as a GGUF file with true
 metadata, tensor names and shapes and sparse data, loaded, and given a context; the sizes are those that llama.cpp
 logs (in MiB, two decimals). The results are in `truth/llama_cpp_unseen.csv`.
+
+With --devices the scheduler is measured on GPUs that only pretend to be there, and the results are in
+`truth/llama_cpp_device.csv`. LLAMA_CPP_DEVICE is then a library that is built of llama_cpp_device.cpp, with the headers
+of llama.cpp's ggml/include, ggml/src, include and src, and the libraries of llama-cpp-python:
+`g++ -std=c++17 -fPIC -shared -DGGML_BACKEND_DL -I... -o device.so llama_cpp_device.cpp -L... -lllama -lggml-base`.
 """
 
 from __future__ import annotations
 
 import csv
 import ctypes
+import os
 import re
 import subprocess
 import sys
@@ -83,20 +89,36 @@ def _add(writer: Any, key: str, value: Any) -> None:
 
 
 def load(path: Path, setting: dict[str, int]) -> None:
-    """Loads the model and makes a context; llama.cpp's log goes to the standard error."""
+    """Loads the model and makes a context; llama.cpp's log goes to the standard error.
+
+    With LLAMA_CPP_DEVICE, bytes of each kind of memory go to the standard output (see llama_cpp_device.cpp).
+    """
     from llama_cpp import llama_cpp as lib
 
     lib.llama_backend_init()
     parameters = lib.llama_model_default_params()
     parameters.use_extra_bufts = False
+    parameters.n_gpu_layers = setting.pop("n_gpu_layers", 0)
+    shim = None
+    if library := os.environ.get("LLAMA_CPP_DEVICE"):
+        registry = ctypes.CDLL("libggml.so.0")  # the copy that is loaded, by its own name
+        registry.ggml_backend_load.restype = ctypes.c_void_p
+        registry.ggml_backend_load.argtypes = [ctypes.c_char_p]
+        if not registry.ggml_backend_load(library.encode()):
+            raise SystemExit(5)
+        shim = ctypes.CDLL(library)
+        shim.print_breakdown.argtypes = [ctypes.c_void_p]
     model = lib.llama_model_load_from_file(str(path).encode(), parameters)
     if not model:
         raise SystemExit(3)
     context = lib.llama_context_default_params()
     for key, value in setting.items():
         setattr(context, key, value)
-    if not lib.llama_init_from_model(model, context):
+    made = lib.llama_init_from_model(model, context)
+    if not made:
         raise SystemExit(4)
+    if shim:
+        shim.print_breakdown(made)
     ctypes.CDLL(None).fflush(None)
 
 
@@ -109,11 +131,48 @@ def measure(path: Path, setting: dict[str, int]) -> tuple[dict[str, str], str]:
     return {name: f"{sum(sizes):.2f}" if sizes else "" for name, sizes in found.items()}, log
 
 
+DEVICES = OUT.with_name("llama_cpp_device.csv")
+DEVICE_CASES = (
+    "llama-3.1-8b",
+    "minimax-m2-like",
+    "qwen3.5-27b",
+    "falcon-h1-1.5b",
+    "exaone4-1.2b",
+    "qwen2moe-a2.7b-like",
+)
+
+
+def measure_devices() -> None:
+    """Compute buffers beside one to three pretended GPUs; LLAMA_CPP_DEVICE is the built llama_cpp_device.cpp."""
+    with tempfile.TemporaryDirectory() as directory, DEVICES.open("w", newline="", encoding="utf-8") as file:
+        file.write("# Bytes of compute buffers by llama.cpp's scheduler, on devices that only pretend to be CUDA's.\n")
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["model", "devices", *SETTINGS[0], "host", "gpu0", "gpu1", "gpu2"])
+        for name in DEVICE_CASES:
+            path = Path(directory) / f"{name}.gguf"
+            write_model(path, name)
+            for count in (1, 2, 3):
+                for setting in SETTINGS:
+                    words = [f"{key}={value}" for key, value in setting.items()]
+                    command = [sys.executable, "-m", "benchmarks.llama_cpp_oracle", "--load", str(path)]
+                    there = {**os.environ, "PRETENDED_DEVICES": str(count)}
+                    text = subprocess.run(
+                        [*command, "n_gpu_layers=999", *words], capture_output=True, text=True, env=there, check=True
+                    ).stdout
+                    found = {line.split()[0]: line.split()[3] for line in text.splitlines()}
+                    kinds = ["Host", "GPU0", "GPU1", "GPU2"]
+                    writer.writerow([name, count, *setting.values(), *(found.get(kind, "") for kind in kinds)])
+            path.unlink()
+
+
 def main() -> None:
     """Measures the named cases, or all."""
     if sys.argv[1:2] == ["--load"]:
         pairs = (word.split("=") for word in sys.argv[3:])
         load(Path(sys.argv[2]), {key: int(value) for key, value in pairs})
+        return
+    if sys.argv[1:] == ["--devices"]:
+        measure_devices()
         return
     names = sys.argv[1:] or list(CASES)
     results = []

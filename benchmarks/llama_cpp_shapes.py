@@ -66,6 +66,16 @@ CASES: dict[str, dict[str, Any]] = {
                       expert_used_count=10, expert_feed_forward_length=512, expert_shared_feed_forward_length=512)
         | {"rope.dimension_count": 64},
     },
+    "mamba-1.4b": {
+        "arch": "mamba", "vocab": 50280, "mamba1": True,
+        "keys": _keys(6, 2048, 0, 0, 64, 0, ssm__time_step_rank=128, ssm__conv_kernel=4, ssm__inner_size=4096,
+                      ssm__state_size=16),
+    },
+    "lfm2-1.2b": {
+        "arch": "lfm2", "vocab": 65536, "every": 3, "short": 3, "qk_norm": 64, "norm": "token_embd_norm",
+        "keys": _keys(6, 2048, 32, 8, 64, 8192, shortconv__l_cache=3)
+        | {"attention.head_count_kv": [0, 0, 8, 0, 0, 8]},
+    },
 }  # fmt: skip
 
 
@@ -75,13 +85,17 @@ def tensors(name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     keys = case["keys"]
     hidden, layers = keys["embedding_length"], keys["block_count"]
     yield "token_embd.weight", (hidden, case["vocab"])
-    yield "output_norm.weight", (hidden,)
+    yield f"{case.get('norm', 'output_norm')}.weight", (hidden,)
     yield "output.weight", (hidden, case["vocab"])
     for index in range(layers):
-        linear = case.get("delta") and (index + 1) % case["every"]
+        linear = case.get("every") and (index + 1) % case["every"]
         if not case.get("only_post"):
             yield f"blk.{index}.attn_norm.weight", (hidden,)
-        parts = [*(_delta(case) if linear else _attention(case))]
+        if case.get("mamba1"):
+            yield from ((f"blk.{index}.{role}", shape) for role, shape in _mamba1(case))
+            continue
+        state = _short_conv if case.get("short") else _delta
+        parts = [*(state(case) if linear else _attention(case))]
         parts += [*_mamba(case)] if case.get("both") else []
         parts += [*_feed(case)]
         for role, shape in parts:
@@ -92,6 +106,7 @@ def _attention(case: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     keys = case["keys"]
     hidden = keys["embedding_length"]
     head_dim, heads, groups = (keys[f"attention.{part}"] for part in ("key_length", "head_count", "head_count_kv"))
+    groups = max(groups) if isinstance(groups, list) else groups
     yield "attn_q.weight", (hidden, heads * head_dim * (2 if case.get("gate") else 1))
     yield "attn_k.weight", (hidden, groups * head_dim)
     yield "attn_v.weight", (hidden, groups * head_dim)
@@ -106,6 +121,28 @@ def _attention(case: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     if case.get("whole_norm"):
         yield "attn_q_norm.weight", (heads * head_dim,)
         yield "attn_k_norm.weight", (groups * head_dim,)
+
+
+def _mamba1(case: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    keys = case["keys"]
+    hidden, inner, state = keys["embedding_length"], keys["ssm.inner_size"], keys["ssm.state_size"]
+    rank, kernel = keys["ssm.time_step_rank"], keys["ssm.conv_kernel"]
+    yield "ssm_in.weight", (hidden, 2 * inner)
+    yield "ssm_conv1d.weight", (kernel, inner)
+    yield "ssm_conv1d.bias", (inner,)
+    yield "ssm_x.weight", (inner, rank + 2 * state)
+    yield "ssm_dt.weight", (rank, inner)
+    yield "ssm_dt.bias", (inner,)
+    yield "ssm_a", (state, inner)
+    yield "ssm_d", (inner,)
+    yield "ssm_out.weight", (inner, hidden)
+
+
+def _short_conv(case: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    hidden = case["keys"]["embedding_length"]
+    yield "shortconv.conv.weight", (case["short"], hidden)
+    yield "shortconv.in_proj.weight", (hidden, 3 * hidden)
+    yield "shortconv.out_proj.weight", (hidden, hidden)
 
 
 def _mamba(case: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:

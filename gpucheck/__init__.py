@@ -7,6 +7,7 @@
     machine = gpucheck.simulate("2x RTX 4090", ram="64GiB")   # from the catalogue
     machine.category.name, machine.gpus[0].memory.free_bytes
     gpucheck.fit(machine, "70b@q4").fits                      # yes, tight, partial, no or unknown
+    gpucheck.estimate("qwen3-8b", "Q4_K_M").memory.total_bytes
 
 Importing does no I/O and loads none of the machinery: a name is fetched when it is first used.
 """
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gpucheck.api import fit, fits, inspect, load, model, problems, record, replay, simulate
+    from gpucheck.api import estimate, fit, fits, inspect, largest, load, model, problems, record, replay, simulate
     from gpucheck.assess.findings import Finding, Remedy
     from gpucheck.assess.fit import FitAnswer
+    from gpucheck.assess.need import Need
     from gpucheck.errors import (
         AmbiguousNameError,
         GpucheckError,
@@ -45,6 +47,7 @@ __all__ = [
     "MachineCategory",
     "Memory",
     "ModelReference",
+    "Need",
     "Platform",
     "ProbeIssue",
     "Recording",
@@ -53,9 +56,11 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "estimate",
     "fit",
     "fits",
     "inspect",
+    "largest",
     "load",
     "model",
     "problems",
@@ -65,9 +70,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "gpucheck.api": ("fit", "fits", "inspect", "load", "model", "problems", "record", "replay", "simulate"),
+    "gpucheck.api": (
+        "estimate",
+        "fit",
+        "fits",
+        "inspect",
+        "largest",
+        "load",
+        "model",
+        "problems",
+        "record",
+        "replay",
+        "simulate",
+    ),
     "gpucheck.assess.findings": ("Finding", "Remedy"),
     "gpucheck.assess.fit": ("FitAnswer",),
+    "gpucheck.assess.need": ("Need",),
     "gpucheck.errors": (
         "AmbiguousNameError",
         "GpucheckError",

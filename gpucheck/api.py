@@ -6,17 +6,20 @@ Nothing here initialises CUDA or imports a framework in the caller's process.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from gpucheck.assess.category import categorise
 from gpucheck.assess.findings import Finding, find_problems
-from gpucheck.assess.fit import FitAnswer, default_fits, fit_size
+from gpucheck.assess.fit import FitAnswer, default_fits
 from gpucheck.errors import UsageError
+from gpucheck.estimators.setting import make_setting
 from gpucheck.machine.types import Machine
 from gpucheck.models.reference import ModelReference, parse_reference
 from gpucheck.units import TIB, format_bytes, parse_bytes
 
 if TYPE_CHECKING:
+    from gpucheck.assess.need import Need
     from gpucheck.host.host import Host
     from gpucheck.host.recording import Recording
 
@@ -94,29 +97,87 @@ def record(origin: str = "", *, redact: bool = True) -> Recording:
 
 
 def model(reference: str) -> ModelReference:
-    """The model that a reference means: a size ("7b", "8x7b", "30b-a3b"), with an optional "@QUANT".
+    """The model that a reference means, with an optional "@QUANT".
+
+    A size ("7b", "8x7b", "30b-a3b"); a name of the catalogue or a part of it that only one has; a config.json, a
+    directory with one, a .safetensors or a .gguf file; what already lies in the local stores of Hugging Face, LM
+    Studio and Ollama; or "hf:ORG/NAME", the only one that reaches for the network.
 
     Raises:
-        UnknownNameError: it is not a size.
-        UsageError: its quantization is not known.
+        UnknownNameError, AmbiguousNameError: it is none of these, or several; see its `candidates`.
+        UsageError: its quantization is not known, or its file cannot be read or is damaged.
     """
     return parse_reference(reference)
 
 
-def fit(
+def estimate(  # noqa: PLR0913 (the names of the engines' settings)
+    model: ModelReference | str,
+    quant: str | None = None,
+    *,
+    context: int = 8192,
+    batch: int = 1,
+    engine: str = "llama.cpp",
+    options: Mapping[str, Any] | None = None,
+    gpus: int = 1,
+) -> Need:
+    """The memory that a model needs in an engine, part by part, over `gpus` GPUs (0: on the CPU alone).
+
+    Without a quantization it is that of the model's file, else 4 bits (16 in transformers). `options` are the engine's
+    own by their own names; those that are not given take the defaults of its server and are among `assumptions`.
+
+    Raises:
+        UnknownNameError, UsageError: the model, quantization, engine or an option is not known.
+    """
+    from gpucheck.assess.need import need_of
+
+    return need_of(_reference(model), quant, make_setting(context, batch, engine, options), gpus)
+
+
+def fit(  # noqa: PLR0913
     machine: Machine,
     model: ModelReference | str,
     quant: str | None = None,
     context: int = 8192,
     engine: str = "llama.cpp",
+    *,
+    batch: int = 1,
+    options: Mapping[str, Any] | None = None,
+    max_context: bool = False,
 ) -> FitAnswer:
-    """Whether a model fits the machine, with its memory part by part.
+    """Whether a model fits the machine, with its memory part by part, and what would make it fit if it does not.
+
+    With `max_context` the answer also has the longest context that fits.
 
     Raises:
-        UnknownNameError, UsageError: the model, quantization or engine is not known.
+        UnknownNameError, UsageError: the model, quantization, engine or an option is not known.
     """
-    reference = parse_reference(model) if isinstance(model, str) else model
-    return fit_size(machine, reference, quant, context, engine)
+    from gpucheck.assess.changes import fit_with_changes
+
+    setting = make_setting(context, batch, engine, options)
+    return fit_with_changes(machine, _reference(model), quant, setting, longest=max_context)
+
+
+def largest(  # noqa: PLR0913
+    machine: Machine,
+    quant: str | None = None,
+    *,
+    context: int = 8192,
+    engine: str = "llama.cpp",
+    batch: int = 1,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[FitAnswer, ...]:
+    """The largest models of the catalogue that fit the machine, one for each of 16, 8 and 4 bits, or for `quant`.
+
+    Raises:
+        UsageError: the quantization, engine or an option is not known.
+    """
+    from gpucheck.assess.largest import largest_models
+
+    return largest_models(machine, quant, make_setting(context, batch, engine, options))
+
+
+def _reference(model: ModelReference | str) -> ModelReference:
+    return parse_reference(model) if isinstance(model, str) else model
 
 
 def fits(machine: Machine, context: int = 8192) -> tuple[FitAnswer, ...]:

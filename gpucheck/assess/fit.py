@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpucheck.assess.fit_reasons import reasons_of
 from gpucheck.assess.memory import EffectiveMemory, effective_memory
-from gpucheck.assess.placement import Answer, Mode, Need, Placed, Placement, place
-from gpucheck.estimators.by_size import Setting, estimate_size
-from gpucheck.estimators.rows import Estimate
+from gpucheck.assess.placement import Answer, Mode, Placed, Placement, place
+from gpucheck.assess.workload import Workload
+from gpucheck.estimators.rows import Estimate, Row
+from gpucheck.estimators.setting import DEFAULT, USUAL_QUANTS, Setting
 from gpucheck.machine.types import Machine
-from gpucheck.models.quantization import Quantization, find_quantization
+from gpucheck.models.quantization import find_quantization
 from gpucheck.models.reference import ModelReference, parse_reference
 from gpucheck.units import GIB
-
-USUAL_QUANTS = ("bf16", "Q8_0", "Q4_K_M")
-"""From the most faithful to the smallest; a size without a quantization gets the first that fits."""
 
 _USUAL = ("3b", "8b", "14b", "32b", "70b")
 _TINY, _TINY_BELOW_BYTES = ("1b",), 8 * GIB
@@ -36,6 +35,7 @@ _VERDICTS: dict[Mode, str] = {
     "none": "does not fit",
 }
 _ORDER: tuple[Answer, ...] = ("yes", "tight", "partial", "unknown", "no")
+_BACKENDS = {"NVIDIA": "cuda", "AMD": "rocm", "Apple": "metal", "Intel": "vulkan"}
 
 
 class FitMemory(Struct, frozen=True):
@@ -71,8 +71,20 @@ class Speed(Struct, frozen=True):
     ttft_s: SpeedRange | None = None
 
 
+class Change(Struct, frozen=True):
+    """Something that would make the workload fit: what to do, what it then needs, and the answer."""
+
+    what: str
+    total_bytes: int
+    fits: Answer
+
+
 class FitAnswer(Struct, frozen=True, kw_only=True):
-    """Whether a workload fits (memory), is usable (speed), is supported (software); never one score."""
+    """Whether a workload fits (memory), is usable (speed), is supported (software); never one score.
+
+    `rows` are the parts of the memory of a model whose shape is known, `changes` the cheapest ways to make it fit,
+    `max_context` the longest context that fits (where it was asked for), `command` what starts the engine so.
+    """
 
     model: str
     quant: str
@@ -89,6 +101,10 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     placement: Placement
     reasons: tuple[str, ...]
     assumptions: tuple[str, ...]
+    rows: tuple[Row, ...] = ()
+    changes: tuple[Change, ...] = ()
+    max_context: int | None = None
+    command: str | None = None
 
 
 class LargestModels(Struct, frozen=True):
@@ -99,28 +115,39 @@ class LargestModels(Struct, frozen=True):
     with_offload: str | None
 
 
-def fit_size(
-    machine: Machine, reference: ModelReference, quant: str | None = None, context: int = 8192,
-    engine: str = "llama.cpp",
-) -> FitAnswer:  # fmt: skip
-    """Whether the model of this size fits the machine, for one user with `context` tokens.
+def fit_model(
+    machine: Machine, reference: ModelReference, quant: str | None = None, setting: Setting = DEFAULT
+) -> FitAnswer:
+    """Whether the model fits the machine under this setting, with the machine's own backend.
 
-    `quant` comes before that of the reference. Without either it is the first of bf16, Q8_0 and Q4_K_M that
-    fits best.
+    `quant` comes before that of the reference, and that before the one a file is stored in. Without any it is the
+    first of 16, 8 and 4 bits that fits best.
 
     Raises:
-        UsageError: the quantization or the engine is not known, or the context is not positive.
+        UsageError: the quantization or an option is not known.
     """
     memory = effective_memory(machine)
-    named = quant or reference.quant
-    names = (named,) if named else USUAL_QUANTS
-    setting = Setting(context, 1, engine)
-    workloads = (_Workload(reference, find_quantization(name), setting) for name in names)
-    answers = [_fit(machine, memory, workload) for workload in workloads]
+    setting = replace(setting, backend=backend_of(machine))
+    answers = [fit_workload(machine, memory, workload) for workload in workloads(reference, quant, setting)]
     best = min(_ORDER.index(answer.fits) for answer in answers)
     equal = [answer for answer in answers if _ORDER.index(answer.fits) == best]
     # Where none fits, the smallest comes nearest; with offload it leaves the least to the CPU.
     return equal[0] if equal[0].fits in {"yes", "tight"} else equal[-1]
+
+
+def workloads(reference: ModelReference, quant: str | None, setting: Setting) -> tuple[Workload, ...]:
+    """The workload that is asked for, or one for each quantization that may be meant."""
+    from gpucheck.estimators.stored import chosen_format
+
+    found = chosen_format(reference.model, quant or reference.quant, setting.engine)
+    usual = (find_quantization(name) for name in USUAL_QUANTS[setting.engine])
+    return tuple(Workload(reference, each, setting) for each in ((found,) if found else usual))
+
+
+def backend_of(machine: Machine) -> str:
+    """What llama.cpp computes with on this machine: the backend of the maker of its first usable GPU."""
+    vendors = [gpu.vendor for gpu in machine.usable_gpus]
+    return _BACKENDS.get(vendors[0], "vulkan") if vendors else "cuda"
 
 
 def default_fits(machine: Machine, context: int = 8192) -> tuple[FitAnswer, ...]:
@@ -130,9 +157,9 @@ def default_fits(machine: Machine, context: int = 8192) -> tuple[FitAnswer, ...]
     tiny = _TINY if room is not None and room < _TINY_BELOW_BYTES else ()
     large = _LARGE if room is not None and room >= _LARGE_FROM_BYTES else ()
     return tuple(
-        _fit(machine, memory, _Workload(_reference(size), find_quantization(quant), Setting(context)))
+        fit_workload(machine, memory, Workload(_reference(size), find_quantization(quant), Setting(context)))
         for size in (*tiny, *_USUAL, *large)
-        for quant in USUAL_QUANTS
+        for quant in USUAL_QUANTS["llama.cpp"]
     )
 
 
@@ -151,7 +178,7 @@ def largest_fitting(machine: Machine, quant: str, context: int = 8192) -> Larges
 
     def largest(where: EffectiveMemory, answers: tuple[Answer, ...]) -> str | None:
         for size in reversed(_LADDER):
-            if place(where, _Workload(_reference(size), bits, setting).need()).fits in answers:
+            if place(where, Workload(_reference(size), bits, setting).need()).fits in answers:
                 return size
         return None
 
@@ -162,21 +189,9 @@ def largest_fitting(machine: Machine, quant: str, context: int = 8192) -> Larges
     )
 
 
-class _Workload(Struct, frozen=True):
-    """What is asked to run, and how."""
-
-    reference: ModelReference
-    quant: Quantization
-    setting: Setting
-
-    def need(self) -> Need:
-        """The seam for exact estimators: the estimate over so many GPUs, worked out once for each number."""
-        return cache(partial(estimate_size, self.reference.size, self.quant, self.setting))
-
-
-def _fit(machine: Machine, memory: EffectiveMemory, workload: _Workload) -> FitAnswer:
+def fit_workload(machine: Machine, memory: EffectiveMemory, workload: Workload) -> FitAnswer:
     """The whole answer for one workload."""
-    placed = place(memory, workload.need())
+    placed = workload.placed(memory)
     estimate = placed.estimate
     return FitAnswer(
         model=workload.reference.text,
@@ -186,14 +201,16 @@ def _fit(machine: Machine, memory: EffectiveMemory, workload: _Workload) -> FitA
         batch=workload.setting.batch,
         fits=placed.fits,
         verdict=_verdict(placed),
-        memory=_memory(estimate, placed.available_bytes),
+        memory=memory_of(estimate, placed.available_bytes),
         placement=placed.placement,
         reasons=reasons_of(machine, memory, placed),
         assumptions=estimate.assumptions,
+        rows=estimate.rows if workload.known else (),
     )
 
 
-def _memory(estimate: Estimate, available: int | None) -> FitMemory:
+def memory_of(estimate: Estimate, available: int | None) -> FitMemory:
+    """The estimate's sums, beside what is there."""
     return FitMemory(
         weights_bytes=estimate.weights_bytes,
         kv_cache_bytes=estimate.kv_cache_bytes,

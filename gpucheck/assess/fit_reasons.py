@@ -36,6 +36,9 @@ def _offer(memory: EffectiveMemory, placed: Placed) -> str:
     where = _gpus(placement.devices) if placement.devices else ""
     available = "unknown" if placed.available_bytes is None else format_bytes(placed.available_bytes)
     match placement.mode:
+        case "one_gpu" | "several_gpus" if placement.host_bytes:
+            on_gpu, on_host = format_bytes(placement.gpu_bytes), format_bytes(placement.host_bytes)
+            return f"{on_gpu} on {where} ({available} available), {on_host} in RAM ({host} available)"
         case "one_gpu":
             return f"{where} has {available} available"
         case "several_gpus":
@@ -43,7 +46,7 @@ def _offer(memory: EffectiveMemory, placed: Placed) -> str:
         case "gpu_and_cpu":
             on_gpu, on_host = format_bytes(placement.gpu_bytes), format_bytes(placement.host_bytes)
             return f"{on_gpu} on {where}, {on_host} in RAM ({host} available)"
-        case "cpu" if memory.pools:
+        case "cpu" if memory.pools and placed.fits == "partial":
             return f"the GPU cannot hold a useful part of it; RAM has {host} available"
         case "cpu":
             return f"RAM has {host} available"

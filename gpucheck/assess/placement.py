@@ -7,25 +7,44 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gpucheck.assess.layers import Split, most, whole
 from gpucheck.assess.memory import EffectiveMemory, Pool
+from gpucheck.estimators.parts import Parts
 from gpucheck.estimators.rows import Estimate
 
 Answer = Literal["yes", "tight", "partial", "no", "unknown"]
 Mode = Literal["one_gpu", "several_gpus", "gpu_and_cpu", "cpu", "none"]
 Need = Callable[[int], Estimate]
 """The estimate for a workload spread over so many GPUs; 0 is the CPU."""
+Divided = Callable[[int, Split], Estimate]
+"""The estimate with only the layers of the split on so many GPUs."""
 
 _COMFORT = 0.95  # beyond this share of what is available, a fit is tight whatever the range says
 _WORTHWHILE = 1 / 60  # of the weights: a GPU that cannot hold one layer takes no part
+_TRIES = 5
+
+
+class Layered(Struct, frozen=True):
+    """What a placement by whole layers goes by: the parts, and what the GPUs and the host need with some of them."""
+
+    parts: Parts
+    divided: Divided
 
 
 class Placement(Struct, frozen=True):
-    """Devices by their `gpus[].index`, and how the likely need is divided over them and the host."""
+    """Devices by their `gpus[].index`, and how the likely need is divided over them and the host.
+
+    `layers` are those of each device of `total_layers`; empty where the engine does not split by layers or the shape
+    is not known. The experts of the first `experts_on_host` layers stay in memory of the host.
+    """
 
     mode: Mode
     devices: tuple[int, ...] = ()
     gpu_bytes: int = 0
     host_bytes: int = 0
+    layers: tuple[int, ...] = ()
+    total_layers: int | None = None
+    experts_on_host: int = 0
 
 
 class Placed(Struct, frozen=True):
@@ -41,18 +60,24 @@ class Placed(Struct, frozen=True):
     available_bytes: int | None
 
 
-def place(memory: EffectiveMemory, need: Need) -> Placed:
+def place(memory: EffectiveMemory, need: Need, layered: Layered | None = None) -> Placed:
     """The best placement: on GPUs if they hold it, as few as give the best answer; else with help of the CPU.
 
-    Only a missing figure that could change the answer makes it unknown. Host memory decides `yes` and `tight`
-    where there is no usable GPU; elsewhere what needs the host is `partial`.
+    Rows that lie on the GPU are held against GPU memory, rows of the host against RAM. Only a missing figure that
+    could change the answer makes it unknown. Host memory decides `yes` and `tight` where there is no usable GPU;
+    elsewhere layers or experts on the host are `partial`. With `layered` whole layers find their places; without it
+    memory of several GPUs counts as one.
     """
     if not memory.pools:
         return _on_host(memory, need)
-    held = [placed for pool in memory.pools if (placed := _on_pool(pool, need))]
+    held = [placed for pool in memory.pools if (placed := _on_pool(pool, memory, need, layered))]
     if held:
         return min(held, key=lambda placed: (placed.fits != "yes", len(placed.placement.devices)))
-    return _not_on_gpus(memory, need)
+    return _not_on_gpus(memory, need, layered)
+
+
+def _on_gpu(estimate: Estimate) -> Estimate:
+    return Estimate(tuple(row for row in estimate.rows if row.device != "host"))
 
 
 def _rating(estimate: Estimate, available: int) -> Answer:
@@ -61,6 +86,17 @@ def _rating(estimate: Estimate, available: int) -> Answer:
     if total > available:
         return "no"
     return "yes" if estimate.high_bytes <= available and total <= _COMFORT * available else "tight"
+
+
+def _rating_beside(pool: Pool, memory: EffectiveMemory, estimate: Estimate, room: int) -> Answer:
+    """The worse of the answers of the pool's devices and of the host, which holds what lies there."""
+    rated = [_rating(_on_gpu(estimate), room)]
+    if pool.kind == "shared":
+        rated.append(_rating(estimate, max(room, memory.host_bytes or 0)))
+    elif rest := estimate.on("host").rows:
+        most = memory.host_most_bytes if memory.host_bytes is None else memory.host_bytes
+        rated += [_rating(Estimate(rest), most)] if most is not None else []
+    return max(rated, key=("yes", "tight", "no").index)
 
 
 def _on_host(memory: EffectiveMemory, need: Need) -> Placed:
@@ -74,8 +110,10 @@ def _on_host(memory: EffectiveMemory, need: Need) -> Placed:
     return Placed(fits, placement, estimate, available)
 
 
-def _on_pool(pool: Pool, need: Need) -> Placed | None:
+def _on_pool(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered | None) -> Placed | None:
     """The answer if the known devices of the pool hold it: the fewest for yes, or else those for tight."""
+    if layered and layered.parts.told:
+        return None  # layers or experts stay on the host, as the options say
     tight: Placed | None = None
     room = 0
     for count, device in enumerate(pool.devices, 1):
@@ -83,29 +121,48 @@ def _on_pool(pool: Pool, need: Need) -> Placed | None:
             break
         room += device.available_bytes
         estimate = need(count)
-        fits = _rating(estimate, room)
+        fits = _rating_beside(pool, memory, estimate, room)
         if fits == "no" or (fits == "tight" and tight):
             continue
-        indexes = tuple(used.index for used in pool.devices[:count])
+        split = whole(_rooms(pool)[:count], layered.parts) if layered else None
+        if split is None and layered:
+            continue
         mode: Mode = "one_gpu" if count == 1 else "several_gpus"
-        placed = Placed(fits, Placement(mode, indexes, gpu_bytes=estimate.total_bytes), estimate, room)
+        placed = Placed(fits, _placement(mode, pool, count, estimate, split), estimate, room)
         if fits == "yes":
             return placed
         tight = placed
     return tight
 
 
-def _not_on_gpus(memory: EffectiveMemory, need: Need) -> Placed:
+def _rooms(pool: Pool) -> list[int]:
+    """What the devices of known memory offer, in the pool's order."""
+    return [device.available_bytes for device in pool.devices if device.available_bytes is not None]
+
+
+def _placement(mode: Mode, pool: Pool, count: int, estimate: Estimate, split: Split | None) -> Placement:
+    """The first devices of the pool, and what the estimate puts on them and on the host."""
+    devices = tuple(device.index for device in pool.devices[:count])
+    on_gpu = _on_gpu(estimate).total_bytes
+    on_host = estimate.total_bytes - on_gpu
+    if split is None:
+        return Placement(mode, devices, on_gpu, on_host)
+    return Placement(mode, devices, on_gpu, on_host, split.layers, split.total, split.experts_on_host)
+
+
+def _not_on_gpus(memory: EffectiveMemory, need: Need, layered: Layered | None) -> Placed:
     """The answer where the known memory of no pool suffices."""
     available = memory.deciding_bytes
     if any(_could_hold(pool, need) for pool in memory.pools):
         return Placed("unknown", Placement("none"), need(1), None)
-    divided = [placed for pool in memory.pools if (placed := _divided(pool, memory, need))]
+    divided = [placed for pool in memory.pools if (placed := _divided(pool, memory, need, layered))]
     if divided:
         return max(divided, key=lambda placed: placed.placement.gpu_bytes)
-    on_cpu = need(0)
-    if memory.host_bytes is not None and on_cpu.total_bytes <= memory.host_bytes:
-        return Placed("partial", Placement("cpu", host_bytes=on_cpu.total_bytes), on_cpu, available)
+    told = layered is not None and layered.parts.told
+    if not told and memory.host_bytes is not None:
+        on_cpu = need(0)
+        if on_cpu.total_bytes <= memory.host_bytes:
+            return Placed("partial", Placement("cpu", host_bytes=on_cpu.total_bytes), on_cpu, available)
     roomiest = max(memory.pools, key=lambda pool: pool.known_bytes)
     beside = 0 if roomiest.kind == "shared" else roomiest.known_bytes
     unknown = memory.host_bytes is None and not _exceeds(need(1).total_bytes - beside, memory.host_most_bytes)
@@ -119,27 +176,60 @@ def _could_hold(pool: Pool, need: Need) -> bool:
     if any(device.most_bytes is None for device in pool.devices):
         return True
     rooms = sorted((device.most_bytes or 0 for device in pool.devices), reverse=True)
-    return any(need(count).total_bytes <= sum(rooms[:count]) for count in range(1, len(rooms) + 1))
+    return any(_on_gpu(need(count)).total_bytes <= sum(rooms[:count]) for count in range(1, len(rooms) + 1))
 
 
-def _divided(pool: Pool, memory: EffectiveMemory, need: Need) -> Placed | None:
+def _divided(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered | None) -> Placed | None:
     """Some layers on the pool's GPUs and the rest in RAM; None if that is impossible, or not worth a GPU."""
-    host = memory.host_bytes
-    rooms = [device.available_bytes for device in pool.devices if device.available_bytes is not None]
-    if host is None or not rooms:
+    rooms = _rooms(pool)
+    if memory.host_bytes is None or not rooms:
         return None
+    if layered and layered.parts.told:
+        counts = range(1, len(rooms) + 1)
+        return next((placed for count in counts if (placed := _by_layers(pool, memory, layered, count))), None)
+    beside = layered.parts.device_bytes if layered else _per_device(need)
     least = need(1).weights_bytes * _WORTHWHILE
-    count = sum(room >= _per_device(need) + least for room in rooms)
+    count = sum(room >= beside + least for room in rooms)
     if not count:
         return None
-    room, estimate = sum(rooms[:count]), need(count)
+    return _by_layers(pool, memory, layered, count) if layered else _by_bytes(pool, memory, need, count)
+
+
+def _by_layers(pool: Pool, memory: EffectiveMemory, layered: Layered, count: int) -> Placed | None:
+    """As many whole layers as the devices take, or those that the options name; the rest must find room in RAM."""
+    rooms, less = _rooms(pool)[:count], 0
+    lay = whole if layered.parts.told else most
+    for _ in range(_TRIES):  # what a GPU borrows of the host to work on it depends on what lies there
+        split = lay([room - less for room in rooms], layered.parts)
+        if split is None:
+            return None
+        estimate = layered.divided(count, split)
+        more = -(-(_on_gpu(estimate).total_bytes - split.gpu_bytes) // count)
+        if more <= less:
+            break
+        less = more
+    else:
+        return None
+    placement = _placement("gpu_and_cpu", pool, count, estimate, split)
+    shared = pool.kind == "shared"
+    needed = estimate.total_bytes if shared else placement.host_bytes
+    assert memory.host_bytes is not None
+    if needed > (max(memory.host_bytes, sum(rooms)) if shared else memory.host_bytes):
+        return None
+    return Placed("partial", placement, estimate, pool.known_bytes)
+
+
+def _by_bytes(pool: Pool, memory: EffectiveMemory, need: Need, count: int) -> Placed | None:
+    """The devices full and the rest in RAM, where nothing is known of layers."""
+    room, estimate = sum(_rooms(pool)[:count]), need(count)
     shared = pool.kind == "shared"
     total = estimate.total_bytes + (0 if shared else need(0).overhead_bytes)
+    host = memory.host_bytes or 0
     if total > (max(host, room) if shared else room + host):
         return None
-    indexes = tuple(device.index for device in pool.devices[:count])
     on_gpu = min(room, estimate.total_bytes)
-    placement = Placement("gpu_and_cpu", indexes, gpu_bytes=on_gpu, host_bytes=estimate.total_bytes - on_gpu)
+    devices = tuple(device.index for device in pool.devices[:count])
+    placement = Placement("gpu_and_cpu", devices, on_gpu, estimate.total_bytes - on_gpu)
     return Placed("partial", placement, estimate, pool.known_bytes)
 
 

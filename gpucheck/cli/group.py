@@ -10,6 +10,7 @@ COMMANDS = {
     "report": "the whole answer for this machine (the default)",
     "fit": "does a model of this size fit, and where",
     "gpus": "the catalogue of cards and their categories",
+    "models": "the catalogue of models and their shapes",
     "record": "write a recording of this machine for a bug report",
     "schema": "the JSON schemas of what gpucheck prints",
 }

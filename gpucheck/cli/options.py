@@ -29,16 +29,24 @@ def machine_options(command: F) -> F:
     return command
 
 
-def output_options(command: F) -> F:
-    """--format, --json, --output and -v."""
-    for option in reversed((
-        click.option("--format", "format_", type=click.Choice(FORMATS), default=None, help="How to print."),
-        click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
-        click.option("--output", metavar="FILE", help="Write to a file."),
-        click.option("-v", "--verbose", is_flag=True, help="Everything known, with its sources."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+def formats(*more: str) -> Callable[[F], F]:
+    """--format with further formats, --json, --output and -v."""
+
+    def decorate(command: F) -> F:
+        for option in reversed((
+            click.option("--format", "format_", type=click.Choice((*FORMATS, *more)), default=None,
+                         help="How to print."),
+            click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+            click.option("--output", metavar="FILE", help="Write to a file."),
+            click.option("-v", "--verbose", is_flag=True, help="Everything known, with its sources."),
+        )):  # fmt: skip
+            command = option(command)
+        return command
+
+    return decorate
+
+
+output_options = formats()
 
 
 def chosen_machine(

@@ -37,6 +37,17 @@ def show(document: Document, format_: str | None, as_json: bool, output: str | N
         content = to_json(document).encode()  # JSON is UTF-8 on terminals of every encoding
     else:
         content = _text(document, verbose, to_file=output is not None)
+    put(content, output)
+
+
+def put(content: str | bytes, output: str | None) -> None:
+    """Write to a file, or to standard output if none is named.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    from gpucheck.errors import UsageError
+
     if output is None:
         write(content)
         return

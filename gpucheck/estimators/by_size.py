@@ -13,6 +13,8 @@ high (92 to 93 % at 32,768 tokens). With the 16 that have one key head per query
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from gpucheck.errors import UsageError
 from gpucheck.estimators.rows import Estimate, Row
 from gpucheck.estimators.setting import DEFAULT, Setting
@@ -56,12 +58,16 @@ def estimate_size(size: ModelSize, quant: Quantization, setting: Setting = DEFAU
     spread over (0 for the CPU). The total grows with parameters, bits, context, batch and cards.
 
     Raises:
-        UsageError: the engine is not known, or a number is not positive.
+        UsageError: the engine or an option is not known, or a number is not positive.
     """
     if setting.engine not in {"llama.cpp", "ollama"}:
         raise UsageError(
             f"what {setting.engine} needs depends on the shape of the model: name one, or give its config.json"
         )
+    if setting.options:  # they are checked, although they change nothing here
+        from gpucheck.estimators.llama_cpp.options import parse_options
+
+        parse_options(setting.given)
     if setting.context < 1 or setting.batch < 1 or gpus < 0:
         raise UsageError("context and batch are counted from 1, and gpus from 0")
     weights = _weights(size, quant)
@@ -69,6 +75,8 @@ def estimate_size(size: ModelSize, quant: Quantization, setting: Setting = DEFAU
     if gpus > 1:
         unused = (gpus - 1) * weights.bytes // _LAYERS
         rows.append(Row("overhead", 0, 0, unused, "range", "room that whole layers leave on the cards"))
+    if not gpus:
+        rows = [replace(row, device="host") for row in rows]
     return Estimate(tuple(rows), _assumptions(size, setting, gpus))
 
 
@@ -127,6 +135,9 @@ def _assumptions(size: ModelSize, setting: Setting, gpus: int) -> tuple[str, ...
         f"only the size is known: models of this size have {span} parameters, and their caches differ",
         f"{setting.context:,} tokens for {users}, f16 cache, flash attention, micro-batches of 512",
     ]
+    if setting.options:
+        names = ", ".join(name for name, _ in setting.options)
+        sentences.append(f"without the options given ({names}): what they change depends on the shape of the model")
     if not gpus:
         sentences.append("weights that llama.cpp repacks count once: the pages of the file can be dropped")
     return tuple(sentences)

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import lru_cache
+from math import ceil
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from gpucheck.errors import UsageError
 from gpucheck.estimators.llama_cpp.estimate import cpu_rows, gpu_rows
-from gpucheck.estimators.llama_cpp.needs import Needs, needs
+from gpucheck.estimators.llama_cpp.needs import LayerNeed, Needs, needs
 from gpucheck.estimators.llama_cpp.options import VERSION, LlamaCppOptions, assumptions, parse_options
+from gpucheck.estimators.parts import Parts
 from gpucheck.estimators.rows import Estimate, Row
 from gpucheck.estimators.setting import Setting
-from gpucheck.estimators.stored import Stored, in_file, stored
+from gpucheck.estimators.stored import Stored, in_file, in_gguf, stored
 from gpucheck.estimators.transformers import options as transformers_options
 from gpucheck.estimators.transformers.estimate import runtime_rows
+from gpucheck.estimators.transformers.loading import Checkpoint, head_stored_twice
 from gpucheck.models.architecture import Architecture
 from gpucheck.models.model import Model
 from gpucheck.models.quantization import Quantization
 
+_PROJECTOR = "projector (mmproj)"  # a file of its own, of known size
+_NO_GGUF = "{} does not read {}: name a GGUF quantization, such as Q4_K_M or Q8_0, or the engine transformers"
 _GGUF_ONLY = "transformers does not compute in {}: name a format of its own, such as bf16, int8 or nf4"
 
 
-class Parts(Struct, frozen=True):
-    """What a placement lays over devices: bytes of each layer, of the head, and of each device beside them.
-
-    `expert_bytes` is the part of each layer that its experts are, which may stay on the host.
-    """
-
-    layer_bytes: tuple[int, ...]
-    expert_bytes: tuple[int, ...]
-    head_bytes: int
-    device_bytes: int
-
-
 def estimate_known(model: Model, quant: Quantization, setting: Setting, gpus: int) -> Estimate:
-    """The memory for inference over `gpus` GPUs (0: the CPU), row by row.
+    """The memory for inference over `gpus` GPUs (0: the CPU), row by row, each where it lies.
 
     Raises:
         UsageError: an option is not the engine's, or the engine does not know the format.
@@ -51,18 +44,38 @@ def parts_of(model: Model, quant: Quantization, setting: Setting) -> Parts | Non
     """What the layers of the model need on GPUs under llama.cpp; None under an engine that does not split by layer."""
     if setting.engine == "transformers":
         return None
-    options = _options(setting, 1)
+    kept: dict[tuple[str, Setting], Parts] = model.memo.setdefault("parts", {})
+    key = quant.name, setting
+    if key not in kept:
+        kept[key] = _parts(model, quant, setting)
+    return kept[key]
+
+
+def _parts(model: Model, quant: Quantization, setting: Setting) -> Parts:
+    options = _options(setting, True)
     parts, held = _needs(model, _shape(model), quant, setting, options), stored(model, quant)
     rows = gpu_rows(parts, options)
     device = sum(row.bytes for row in rows if row.device == "gpu" and row.component in {"compute", "overhead"})
+    count, kept = len(parts.layers), options.n_cpu_moe
+    fewer = 0 <= options.n_gpu_layers <= count
+    start = count - max(options.n_gpu_layers - 1, 0) if fewer else 0  # the head is the first of them
+    told = fewer or kept > 0
+    layers = [
+        _on_gpu(layer, held.ratio, options, shed=position < kept)
+        for position, layer in enumerate(parts.layers)
+        if position >= start
+    ]
+    experts = [0 if told else ceil(layer.expert_bytes * held.ratio) for layer in parts.layers[start:]]
+    head = ceil((parts.output_bytes + parts.tied_bytes) * held.ratio) if options.n_gpu_layers else 0
     return Parts(
-        tuple(
-            round(layer.weights_bytes * held.ratio) + layer.cache_bytes + layer.state_bytes for layer in parts.layers
-        ),
-        tuple(round(layer.expert_bytes * held.ratio) for layer in parts.layers),
-        round((parts.output_bytes + parts.tied_bytes) * held.ratio),
-        device,
+        tuple(layers), tuple(experts), head, device, options.mmproj_bytes, count, told, min(kept, count) if told else 0
     )
+
+
+def _on_gpu(layer: LayerNeed, ratio: float, options: LlamaCppOptions, *, shed: bool) -> int:
+    """Bytes of a layer on its GPU; experts that are `shed`, and a cache that is not offloaded, are not there."""
+    weights = layer.weights_bytes - (layer.expert_bytes if shed else 0)
+    return ceil(weights * ratio) + (layer.cache_bytes + layer.state_bytes if options.offload_kqv else 0)
 
 
 def _shape(model: Model) -> Architecture:
@@ -73,10 +86,11 @@ def _shape(model: Model) -> Architecture:
     return model.architecture
 
 
-def _options(setting: Setting, gpus: int) -> LlamaCppOptions:
+@lru_cache(maxsize=256)
+def _options(setting: Setting, on_gpu: bool) -> LlamaCppOptions:
     """The options given, with the machine's backend and, for Ollama, its own defaults."""
     given = {"backend": setting.backend, **_engine_defaults(setting), **setting.given}
-    if gpus == 0:
+    if not on_gpu:
         given["backend"] = "cpu"
     return parse_options(given)
 
@@ -98,9 +112,11 @@ def _needs(
 
 
 def _llama_cpp(model: Model, architecture: Architecture, quant: Quantization, setting: Setting, gpus: int) -> Estimate:
-    options = _options(setting, gpus)
+    options = _options(setting, gpus > 0)
     if setting.batch > 1 and options.n_parallel is not None and options.n_parallel < setting.batch:
         raise UsageError(f"{options.n_parallel} slots (n_parallel) do not hold a batch of {setting.batch}")
+    if not in_gguf(quant) and not (model.source == "gguf" and in_file(model, quant)):
+        raise UsageError(_NO_GGUF.format(setting.engine, quant.name))
     held = stored(model, quant)
     parts = _needs(model, architecture, quant, setting, options)
     if options.gpu:
@@ -110,14 +126,17 @@ def _llama_cpp(model: Model, architecture: Architecture, quant: Quantization, se
             rows.append(Row("overhead", 0, 0, unused, "range", "room that whole layers leave on the cards", "gpu"))
     else:
         rows = cpu_rows(parts, options)
-    rows = _weighed(rows, held, parts.tied_bytes if options.gpu else 0)
-    return Estimate(tuple(rows), (*_engine_words(setting), *assumptions(options, setting.given), *_told(model, held)))
+    head = options.gpu and options.n_gpu_layers != 0
+    rows = _weighed(rows, held, parts.tied_bytes if head else 0)
+    return Estimate(tuple(rows), (*_words(setting, gpus > 0), *_told(model, held)))
 
 
-def _engine_words(setting: Setting) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def _words(setting: Setting, on_gpu: bool) -> tuple[str, ...]:
+    version = VERSION
     if setting.engine == "ollama":
-        return (f"Ollama as {VERSION} with one slot for each parallel request",)
-    return (VERSION,)
+        version = f"Ollama as {VERSION} with one slot for each parallel request"
+    return version, *assumptions(_options(setting, on_gpu), setting.given)
 
 
 def _told(model: Model, held: Stored) -> tuple[str, ...]:
@@ -139,7 +158,7 @@ def _weighed(rows: list[Row], held: Stored, tied: int) -> list[Row]:
     """Weights with the band of their format; a tied head that the GPU holds again is overhead, not a tensor."""
     found = []
     for row in rows:
-        if row.component != "weights":
+        if row.component != "weights" or row.detail == _PROJECTOR:
             found.append(row)
             continue
         size = row.bytes
@@ -162,10 +181,10 @@ def _banded(row: Row, size: int, held: Stored) -> Row:
 def _transformers(
     model: Model, architecture: Architecture, quant: Quantization, setting: Setting, gpus: int
 ) -> Estimate:
-    if quant.mix is not None:
+    if quant.mix is not None or (model.source == "gguf" and not in_gguf(quant)):
         raise UsageError(_GGUF_ONLY.format(quant.name))
     options = transformers_options.parse_options(setting.given)
-    held = stored(model, quant)
+    held = stored(model, quant, gguf=False)
     rows = [_banded(Row("weights", 0, 0, 0, "exact", held.detail), held.bytes, held)]
     if not in_file(model, quant):
         rows += [
@@ -173,10 +192,10 @@ def _transformers(
             for part in model.parts
             if (size := 2 * (part.parameters or 0))
         ]
-    rows += runtime_rows(architecture, setting.context, setting.batch, options, gpus)
+    loaded = Checkpoint(quant.name, head_stored_twice(model) and not in_file(model, quant))
+    rows += runtime_rows(architecture, setting.context, setting.batch, options, gpus, checkpoint=loaded)
     words = transformers_options.assumptions(options, setting.given, setting.context)
     unknown = [f"without the {part.role} part, whose shape is not known" for part in model.parts if not part.parameters]
+    if not gpus:
+        rows = [replace(row, device="host") for row in rows]
     return Estimate(tuple(rows), (*words, *unknown, *model.issues))
-
-
-Need = Callable[[int], Estimate]

@@ -46,10 +46,13 @@ def make_setting(
     """A setting that has been checked.
 
     Raises:
-        UsageError: the engine is not known, or a number is not positive.
+        UsageError: the engine is not known, a number is not positive, or the value of an option is not a plain one.
     """
     if engine not in ENGINES:
         raise UsageError(f"{engine!r} is not an engine that gpucheck estimates. Known: {', '.join(ENGINES)}")
     if context < 1 or batch < 1:
         raise UsageError("context and batch are counted from 1")
+    for name, value in (options or {}).items():
+        if not isinstance(value, (str, int, float, type(None))):
+            raise UsageError(f"the option {name} takes a number, a word, or true or false, not {value!r}")
     return Setting(context, batch, engine, tuple(sorted((options or {}).items())), backend)

@@ -262,7 +262,7 @@ def _display_adapters(devices: Sequence[PciDevice], gpus: Sequence[Gpu]) -> tupl
         DisplayAdapter(
             name=names.get(f"{device.vendor_id}:{device.device_id}"),
             pci_address=device.address,
-            pci_id=f"{device.vendor_id}:{device.device_id}",
+            pci_id=f"{device.vendor_id}:{device.device_id}" if device.vendor_id and device.device_id else None,
             driver=device.driver,
         )
         for device in rest

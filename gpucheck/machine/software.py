@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gpucheck.catalog.drivers import oldest_driver, version_key
 from gpucheck.catalog.torch_builds import find_build, maker_of, runs_on
 from gpucheck.machine.types import Gpu, Machine
+from gpucheck.probes.compat import SOURCE as COMPAT
 from gpucheck.probes.facts import Framework, Platform
 
 OVERRIDE = "HSA_OVERRIDE_GFX_VERSION"
@@ -59,6 +60,8 @@ def compat_error(machine: Machine) -> Literal[803, 804] | None:
 
 def driver_too_old(framework: Framework, machine: Machine) -> str | None:
     """The oldest driver for an NVIDIA build, where the one in use is older still; None where it will do, or may."""
+    if _compat_unknown(machine):
+        return None
     driver, compat = machine.drivers.nvidia, machine.toolkits.cuda_compat
     # under WSL2 the driver is that of Windows
     oldest = oldest_driver(framework.build, windows=_is_windows(machine.platform))
@@ -103,7 +106,15 @@ def _verdict(torch: Framework, machine: Machine) -> tuple[bool | None, str | Non
         oldest = driver_too_old(torch, machine)
         if oldest is not None:
             return False, f"its CUDA needs driver {oldest} or newer"
-    return _by_code(torch, gpus, machine)
+    usable, reason = _by_code(torch, gpus, machine)
+    if usable and maker == "NVIDIA" and _compat_unknown(machine):
+        return None, "which libcuda CUDA loads is not known"
+    return usable, reason
+
+
+def _compat_unknown(machine: Machine) -> bool:
+    """Whether a libcuda of cuda-compat may stand before the driver's own, and nobody can tell."""
+    return any(issue.source == COMPAT for issue in machine.issues)
 
 
 def _by_code(torch: Framework, gpus: list[Gpu], machine: Machine) -> tuple[bool | None, str | None]:

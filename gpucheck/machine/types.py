@@ -194,7 +194,7 @@ class DisplayAdapter(Struct, frozen=True):
 
     name: str | None
     pci_address: str
-    pci_id: str
+    pci_id: str | None  # None where the bus cannot tell it
     driver: str | None = None
 
 

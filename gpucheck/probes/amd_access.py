@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gpucheck.host.answer import NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.facts import PciDevice, State
+from gpucheck.probes.facts import UNKNOWN_DRIVER, PciDevice, State
 from gpucheck.probes.kfd import KfdNode
 
 DRIVER = "amdgpu"
@@ -22,9 +22,11 @@ def state_of(
 
     A card that KFD does not list is no ROCm device; `amdgpu` alone drives it.
     """
-    if device is not None and device.driver is None:
+    if device is not None and not device.driver_known and not nodes:
+        return "unknown", UNKNOWN_DRIVER
+    if device is not None and device.driver is None and device.driver_known:
         return "no_driver", "no kernel driver is bound to it"
-    if device is not None and device.driver != DRIVER:
+    if device is not None and device.driver not in {DRIVER, None}:
         return "wrong_driver", f"{device.driver} is bound to it; ROCm needs {DRIVER}"
     if not nodes:
         return "ok", None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from gpucheck.host.answer import NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.kfd import NODES, KfdNode, parse_properties
@@ -40,9 +41,12 @@ def peers_of(host: Host, issues: Issues, address: str, cards: Cards) -> Peers:
     reached = set(xgmi)
     for kind in ("io_links", "p2p_links"):
         folder = f"{NODES}/{node.number}/{kind}"
-        for name in issues.value(folder, host.listdir(folder)) or ():
+        listing = host.listdir(folder)
+        # kernels before 6.0 have no p2p_links; io_links every node has
+        read = issues.value if kind == "p2p_links" and listing.error == NOT_FOUND else issues.listed
+        for name in read(folder, listing) or ():
             path = f"{folder}/{name}/properties"
-            facts = parse_properties(issues.value(path, host.read(path)) or "")
+            facts = parse_properties(issues.listed(path, host.read(path)) or "")
             owner = owners.get(facts.get("node_to", -1))
             flags = facts.get("flags", 0)
             if owner is None or not flags & _ENABLED or flags & _NO_PEER_TO_PEER:

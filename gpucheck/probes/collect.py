@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from gpucheck.host.answer import Answer
+from gpucheck.host.answer import NOT_FOUND, Answer
 from gpucheck.probes.facts import ProbeIssue
 
 T = TypeVar("T")
@@ -35,6 +35,12 @@ class Issues:
         if answer.error is not None and not answer.absent:
             self.add(answer.error, source, answer.detail)
         return answer.value
+
+    def listed(self, source: str, answer: Answer[T]) -> T | None:
+        """The answer's value where the thing is known to be there, so that its absence is news too."""
+        if answer.absent:
+            self.add(answer.error or NOT_FOUND, source, "it is said to be there, but nothing tells what it holds")
+        return self.value(source, answer)
 
     def all(self) -> tuple[ProbeIssue, ...]:
         """Everything noted, in order."""

@@ -101,6 +101,9 @@ class Limits(Struct, frozen=True):
     open_files: int | None = None
 
 
+UNKNOWN_DRIVER = "which kernel driver is bound to it could not be read"
+
+
 class PciDevice(Struct, frozen=True):
     """A display or accelerator function on the PCI bus."""
 
@@ -111,6 +114,7 @@ class PciDevice(Struct, frozen=True):
     subsystem: str | None = None  # "1458:40bf"
     revision: str | None = None
     driver: str | None = None  # nvidia, nouveau, vfio-pci, amdgpu, i915, xe; None when nothing is bound
+    driver_known: bool = True  # False where that could not be read
     link_width: int | None = None
     link_max_width: int | None = None
     link_generation: int | None = None

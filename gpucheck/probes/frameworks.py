@@ -39,8 +39,10 @@ def probe_frameworks(host: Host, interpreter: str | None) -> Found[tuple[Framewo
         packages = _asked(host, issues, asked) if asked else []
     found = {package.name: package for package in reversed(packages) if package.name in PACKAGES}
     _note_bindings(issues, [found[name] for name in BINDINGS if name in found])
-    frameworks = (_framework(host, issues, found[name]) for name in FRAMEWORKS if name in found)
-    return Found(tuple(frameworks), issues.all())
+    frameworks = tuple(_framework(host, issues, found[name]) for name in FRAMEWORKS if name in found)
+    if any(framework.python is None for framework in frameworks):
+        issues.add("unknown", "frameworks.python", f"nothing tells which Python is in {prefix or interpreter}")
+    return Found(frameworks, issues.all())
 
 
 def parse_package(folder: str) -> tuple[str, str] | None:
@@ -108,6 +110,8 @@ def _packages(host: Host, issues: Issues, prefix: str, version: str | None) -> l
         seen = seen or names is not None
         parsed = filter(None, map(parse_package, names or ()))
         packages += [Package(name, number, folder, python) for name, number in parsed]
+    if settings and not seen:
+        issues.add(NOT_FOUND, prefix, "an environment without a folder of packages that can be read")
     return packages if seen or settings else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
-from gpucheck.probes.facts import GpuReading, OtherDriver, PciDevice, State
+from gpucheck.probes.facts import UNKNOWN_DRIVER, GpuReading, OtherDriver, PciDevice, State
 from gpucheck.probes.intel_ids import is_card
 from gpucheck.probes.intel_tools import ToolReading, ask_hl_smi, ask_xpu_smi
 from gpucheck.probes.pci import DEVICES
@@ -140,6 +140,8 @@ def _reading(
 
 def _state(device: PciDevice) -> tuple[State, str | None]:
     wanted = DRIVERS[device.vendor_id]
+    if not device.driver_known:
+        return "unknown", UNKNOWN_DRIVER
     if device.driver is None:
         return "no_driver", "no kernel driver is bound to it"
     if device.driver not in wanted:

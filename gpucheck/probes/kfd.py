@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from gpucheck.host.answer import MALFORMED, NO_PERMISSION, NOT_FOUND
+from gpucheck.host.answer import MALFORMED, NO_PERMISSION, NOT_FOUND, NOT_RECORDED
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues, whole_number
 
@@ -86,7 +86,10 @@ def kfd_topology(host: Host, issues: Issues) -> Topology:
     refuses is a card that this container was not given, which ROCm does not count either (`kfd_topology.c` of
     Linux, `topology_sysfs_check_node_supported` of libhsakmt).
     """
-    numbers = (whole_number(name) for name in issues.value(NODES, host.listdir(NODES)) or ())
+    listing = host.listdir(NODES)
+    if listing.error == NOT_RECORDED:  # no driver is another thing: then the folder is not there
+        issues.add(NOT_RECORDED, NODES, "what computes with which memory is not known")
+    numbers = (whole_number(name) for name in issues.value(NODES, listing) or ())
     found: dict[tuple[int, int], KfdNode] = {}
     whole = True
     for number in sorted(number for number in numbers if number is not None):
@@ -159,9 +162,9 @@ def _banks(host: Host, issues: Issues, folder: str) -> Banks:
     Where one of them could not be read there is no sum.
     """
     size, width, clock, whole = 0, 0, 0, True
-    for bank in issues.value(f"{folder}/mem_banks", host.listdir(f"{folder}/mem_banks")) or ():
+    for bank in issues.listed(f"{folder}/mem_banks", host.listdir(f"{folder}/mem_banks")) or ():
         path = f"{folder}/mem_banks/{bank}/properties"
-        facts = parse_properties(issues.value(path, host.read(path)) or "")
+        facts = parse_properties(issues.listed(path, host.read(path)) or "")
         whole = whole and "heap_type" in facts
         if facts.get("heap_type") in _DEVICE_HEAPS:
             size += facts.get("size_in_bytes", 0)

@@ -6,10 +6,11 @@ import re
 
 from msgspec import Struct
 
-from gpucheck.host.answer import IO_ERROR, NOT_FOUND
+from gpucheck.host.answer import IO_ERROR, NOT_FOUND, NOT_RECORDED
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.facts import PciDevice
+from gpucheck.probes.systems import is_linux
 
 DEVICES = "/sys/bus/pci/devices"
 # VGA, 3D, other display, accelerator, co-processor
@@ -37,6 +38,8 @@ def probe_pci(host: Host) -> Found[tuple[PciDevice, ...]]:
     if names.error == NOT_FOUND:
         answer = issues.value("lspci", host.run("lspci", "-Dnn"))
         return Found(parse_lspci(answer.stdout) if answer else (), issues.all())
+    if names.error == NOT_RECORDED and is_linux(host):
+        issues.add(NOT_RECORDED, DEVICES, "what is on the bus is not known")
     found = []
     for address in issues.value(DEVICES, names) or ():
         kind = _id(_always(host, issues, f"{DEVICES}/{address}/class"), 6)[:4]
@@ -85,7 +88,8 @@ def _device(host: Host, issues: Issues, address: str, kind: str) -> PciDevice:
         return issues.value(f"{folder}/{name}", host.read(f"{folder}/{name}"))
 
     subsystem = f"{_id(read('subsystem_vendor'), 4)}:{_id(read('subsystem_device'), 4)}"
-    driver = issues.value(f"{folder}/driver", host.readlink(f"{folder}/driver"))
+    bound = host.readlink(f"{folder}/driver")
+    driver = issues.value(f"{folder}/driver", bound)
     link = _link(host, issues, folder)
     return PciDevice(
         address=address,
@@ -95,6 +99,7 @@ def _device(host: Host, issues: Issues, address: str, kind: str) -> PciDevice:
         subsystem=subsystem if len(subsystem) == 9 else None,
         revision=_id(read("revision"), 2) or None,
         driver=driver.rstrip("/").rpartition("/")[2] if driver else None,
+        driver_known=bool(driver) or bound.absent,
         link_width=link.width,
         link_max_width=link.max_width,
         link_generation=link.generation,

@@ -13,6 +13,12 @@ def is_windows(host: Host) -> bool:
     return isinstance(uname, dict) and uname.get("system") == "Windows"
 
 
+def is_linux(host: Host) -> bool:
+    """Whether the interpreter says that it runs on Linux."""
+    uname = host.system("uname").value
+    return isinstance(uname, dict) and uname.get("system") == "Linux"
+
+
 def is_wsl(host: Host) -> bool:
     """Whether the kernel is the one that Microsoft builds for WSL2."""
     return "microsoft" in (host.read(OSRELEASE).value or "").lower()

@@ -16,6 +16,7 @@ from gpucheck.assess.entry import CardEntry
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.fit import FitAnswer
 from gpucheck.machine.types import Machine, MachineCategory
+from gpucheck.models.entry import ModelEntry
 
 FORMAT_VERSION = "1.0"
 
@@ -59,6 +60,15 @@ class CatalogueReport(Struct, frozen=True, kw_only=True):
     gpus: tuple[CardEntry, ...]
 
 
+class ModelsReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck models [QUERY]`: the models that match."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["models"] = "models"
+    tool: Tool
+    models: tuple[ModelEntry, ...]
+
+
 class ErrorDetail(Struct, frozen=True):
     """What went wrong, in one sentence; near or possible names in `candidates`."""
 
@@ -76,9 +86,9 @@ class ErrorReport(Struct, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
-Document = Report | FitReport | CatalogueReport | ErrorReport
+Document = Report | FitReport | CatalogueReport | ModelsReport | ErrorReport
 DOCUMENTS: dict[str, type[Document]] = {
-    "report": Report, "fit": FitReport, "gpus": CatalogueReport, "error": ErrorReport,
+    "report": Report, "fit": FitReport, "gpus": CatalogueReport, "models": ModelsReport, "error": ErrorReport,
 }  # fmt: skip
 
 

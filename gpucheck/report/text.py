@@ -7,11 +7,12 @@ from rich.console import Console
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.memory import effective_memory
 from gpucheck.machine.types import Machine
-from gpucheck.report.document import CatalogueReport, Document, ErrorReport, FitReport, Report
+from gpucheck.report.document import CatalogueReport, Document, ErrorReport, FitReport, ModelsReport, Report
 from gpucheck.report.headline import headline, problem_line
 from gpucheck.report.page import Page
 from gpucheck.report.text_fit import show_answer, show_ranges, show_table
 from gpucheck.report.text_gpus import show_gpus
+from gpucheck.report.text_models import show_models
 from gpucheck.units import format_bytes
 
 _AT = 11
@@ -32,6 +33,8 @@ def print_document(document: Document, console: Console, verbose: bool) -> None:
         _fit(page, document, verbose)
     elif isinstance(document, CatalogueReport):
         _catalogue(page, document, verbose)
+    elif isinstance(document, ModelsReport):
+        show_models(page, document.models, verbose)
     elif isinstance(document, ErrorReport):
         page.paragraph(document.error.message)
     page.print()
@@ -60,7 +63,7 @@ def _report(page: Page, report: Report, verbose: bool) -> None:
 def _fit(page: Page, report: FitReport, verbose: bool) -> None:
     page.paragraph(headline(report.machine), "bold")
     for answer in report.fit:
-        show_answer(page, answer)
+        show_answer(page, answer, verbose=verbose)
     if verbose:
         _unknowns(page, report.machine, verbose)
 
@@ -86,7 +89,11 @@ def _host(page: Page, machine: Machine, verbose: bool) -> None:
         build = f"+{framework.build}" if framework.build else ""
         page.row("Software", f"{framework.name} {framework.version or ''}{build}", _AT)
     for adapter in machine.display_adapters if verbose else ():
-        page.row("Display", f"{adapter.name or 'unnamed'} ({adapter.pci_id}), not known as an AI accelerator", _AT)
+        page.row(
+            "Display",
+            f"{adapter.name or 'unnamed'} ({adapter.pci_id or 'id unknown'}), not known as an AI accelerator",
+            _AT,
+        )
 
 
 def _system(machine: Machine) -> str:

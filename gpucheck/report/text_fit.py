@@ -10,6 +10,7 @@ SYMBOLS = {"yes": "✓", "tight": "±", "partial": "◐", "no": "✗", "unknown"
 _STYLES = {"yes": "green", "tight": "green", "partial": "yellow", "no": "red", "unknown": "yellow"}
 _BITS = {"bf16": "16-bit", "Q8_0": "8-bit", "Q4_K_M": "4-bit"}
 _AT, _PART_AT = 13, 15
+_COMPONENTS = {"weights": "weights", "kv_cache": "KV cache", "compute": "compute", "overhead": "overhead"}
 
 
 def show_table(page: Page, answers: tuple[FitAnswer, ...], *, gpu: bool) -> None:
@@ -37,7 +38,7 @@ def show_ranges(page: Page, answers: tuple[FitAnswer, ...]) -> None:
         page.row(f"{answer.model}@{answer.quant}", "; ".join(answer.reasons), 20, 2)
 
 
-def show_answer(page: Page, answer: FitAnswer) -> None:
+def show_answer(page: Page, answer: FitAnswer, *, verbose: bool = False) -> None:
     """One model: the verdict, its memory part by part, where it goes and why."""
     page.blank()
     memory = answer.memory
@@ -51,18 +52,63 @@ def show_answer(page: Page, answer: FitAnswer) -> None:
     )
     page.row("needs", f"{format_bytes(memory.total_bytes)}, between {format_bytes(memory.low_bytes)} and"
              f" {format_bytes(memory.high_bytes)}", _PART_AT, 4)  # fmt: skip
+    page.row("made of", ", ".join(_parts(answer)), _PART_AT, 4)
+    if verbose:
+        for row in answer.rows:
+            if row.bytes or row.high_bytes:
+                part = f"{format_bytes(row.bytes)} {_COMPONENTS[row.component]}, {_where(row.device)}: {row.detail}"
+                page.row("", part, _PART_AT + 2, 4, "dim")
+    available = "unknown" if memory.available_bytes is None else format_bytes(memory.available_bytes)
+    page.row("available", available, _PART_AT, 4)
+    for reason in answer.reasons[1:]:  # the first is the need, which stands above
+        page.row("because", reason, _PART_AT, 4)
+    if answer.placement.layers:
+        page.row("layers", _layers(answer), _PART_AT, 4)
+    for change in answer.changes:
+        symbol = SYMBOLS[change.fits]
+        page.row("or", f"{symbol} {change.what}: {format_bytes(change.total_bytes)}", _PART_AT, 4)
+    if answer.max_context is not None:
+        page.row("context", f"up to {answer.max_context:,} tokens fit", _PART_AT, 4)
+    if answer.command and answer.rows:
+        page.row("start", answer.command, _PART_AT, 4)
+    page.row("assuming", "; ".join(answer.assumptions), _PART_AT, 4, "dim")
+
+
+def _parts(answer: FitAnswer) -> list[str]:
+    """The sums by component."""
+    memory = answer.memory
     parts = {
         "weights": memory.weights_bytes,
         "KV cache": memory.kv_cache_bytes,
         "compute": memory.compute_bytes,
         "overhead": memory.overhead_bytes,
     }
-    page.row("made of", ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items()), _PART_AT, 4)
-    available = "unknown" if memory.available_bytes is None else format_bytes(memory.available_bytes)
-    page.row("available", available, _PART_AT, 4)
-    for reason in answer.reasons[1:]:  # the first is the need, which stands above
-        page.row("because", reason, _PART_AT, 4)
-    page.row("assuming", "; ".join(answer.assumptions), _PART_AT, 4, "dim")
+    return [f"{name} {format_bytes(size)}" for name, size in parts.items()]
+
+
+def _layers(answer: FitAnswer) -> str:
+    """Which layers lie where, in words."""
+    placement = answer.placement
+    on_gpus, total = sum(placement.layers), placement.total_layers
+    words = (
+        f"{on_gpus} of {total} on the GPU"
+        if len(placement.layers) == 1
+        else (
+            ", ".join(
+                f"{count} on GPU {index}" for index, count in zip(placement.devices, placement.layers, strict=True)
+            )
+        )
+    )
+    if placement.experts_on_host:
+        words += f"; the experts of the first {placement.experts_on_host} stay in RAM"
+    return words
+
+
+def _where(device: str) -> str:
+    """Where in words: "gpu" is all of them together, "gpu1" one of several."""
+    if device == "host":
+        return "in RAM"
+    return "on the GPU" if device == "gpu" else f"on GPU {int(device.removeprefix('gpu')) + 1} of those used"
 
 
 def _need(answer: FitAnswer) -> str:

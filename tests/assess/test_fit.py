@@ -9,37 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpucheck.assess.fit import FitAnswer, default_fits, fit_size, largest_fitting
+from gpucheck.assess.fit import FitAnswer, default_fits, fit_model, largest_fitting
 from gpucheck.errors import UsageError
-from gpucheck.machine.types import Gpu, GpuMemory, Machine, Mig
+from gpucheck.estimators.setting import make_setting
+from gpucheck.machine.types import GpuMemory, Machine, Mig
 from gpucheck.models.reference import parse_reference
-from gpucheck.probes.facts import Cpu, Memory, Platform
+from gpucheck.probes.facts import Memory
 from gpucheck.units import GIB, MIB
+from tests.assess.machines import box, card
 
 CONTEXT = 460 * MIB  # what the estimate counts for a device context
 
 
-def card(index: int = 0, gib: float | None = 24.0, **facts: object) -> Gpu:
-    """A discrete card of which so much memory can be had; None is a card that does not say."""
-    total = None if gib is None else int(gib * GIB)
-    memory = GpuMemory(total, total, total, "dedicated")
-    return msgspec.structs.replace(Gpu(index, "card", "NVIDIA", "ok", "discrete", memory=memory), **facts)
-
-
-def box(*gpus: Gpu, ram: float | None = 64.0, limit: float | None = None) -> Machine:
-    """A machine with these devices and so much usable RAM in GiB."""
-    usable = None if ram is None else int((ram if limit is None else min(ram, limit)) * GIB)
-    memory = Memory(
-        total_bytes=None if ram is None else int(ram * GIB),
-        limit_bytes=None if limit is None else int(limit * GIB),
-        usable_bytes=usable,
-    )
-    return Machine("simulated", Platform(), Cpu(), memory, gpus=gpus)
-
-
 def fit(machine: Machine, text: str, context: int = 8192) -> FitAnswer:
     """The answer for a reference as a user types it."""
-    return fit_size(machine, parse_reference(text), context=context)
+    return fit_model(machine, parse_reference(text), setting=make_setting(context, 1, "llama.cpp"))
 
 
 class TestOneCard:
@@ -289,7 +273,7 @@ class TestContract:
         answer = msgspec.to_builtins(fit(box(card()), "8b@q4"))
         assert list(answer) == [
             "model", "quant", "engine", "task", "context", "batch", "fits", "usable", "supported", "verdict",
-            "memory", "speed", "placement", "reasons", "assumptions",
+            "memory", "speed", "placement", "reasons", "assumptions", "rows", "changes", "max_context", "command",
         ]  # fmt: skip
         assert answer["speed"] == {"decode_tok_s": None, "prefill_tok_s": None, "ttft_s": None}
         assert (answer["model"], answer["quant"], answer["engine"]) == ("8b", "Q4_K_M", "llama.cpp")
@@ -308,17 +292,17 @@ class TestContract:
 
     def test_the_argument_comes_before_the_reference(self) -> None:
         """An explicit quantization wins over the one in the text."""
-        assert fit_size(box(card()), parse_reference("8b@q4"), "q8").quant == "Q8_0"
+        assert fit_model(box(card()), parse_reference("8b@q4"), "q8").quant == "Q8_0"
 
     def test_what_makes_no_sense_is_a_usage_error(self) -> None:
         """Unknown quantization, unknown engine, no context."""
         reference = parse_reference("8b")
         with pytest.raises(UsageError):
-            fit_size(box(card()), reference, "q9")
+            fit_model(box(card()), reference, "q9")
         with pytest.raises(UsageError):
-            fit_size(box(card()), reference, engine="pencil")
+            make_setting(8192, 1, "pencil")
         with pytest.raises(UsageError):
-            fit_size(box(card()), reference, context=0)
+            make_setting(0, 1, "llama.cpp")
 
 
 class TestTable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.accuracy_llama_cpp import architecture_of, predict, rows, unseen
+from benchmarks.accuracy_llama_cpp import architecture_of, beside_devices, predict, rows, unseen
 from gpucheck.errors import UsageError
 from gpucheck.estimators.llama_cpp.estimate import estimate
 from gpucheck.estimators.llama_cpp.geometry import geometry
@@ -50,6 +50,60 @@ def test_families_measured_afterwards() -> None:
         assert guess == pytest.approx(truth, abs=0.011), name
 
 
+def test_buffers_of_the_scheduler() -> None:
+    """Buffers of the host and of one to three GPUs are those of llama.cpp's scheduler, up to alignment."""
+    for name, guess, truth in beside_devices():
+        assert guess == pytest.approx(truth, rel=2e-3, abs=4096), name
+
+
+def test_buffers_of_llama_3_beside_a_gpu() -> None:
+    """258.50 MiB with logits of 512 tokens: 4 x 512 x (128256 + 4096); 24 MiB of vectors and mask on the host."""
+    options = parse_options({"n_outputs_max": 512, "n_parallel": 1})
+    found = needs(LLAMA, (), 8192, 1, options)
+    assert found.device_compute_bytes == 4 * 512 * (128256 + 4096)
+    assert 24 * MIB < found.host_compute_bytes < 24.02 * MIB
+
+
+def test_several_gpus_keep_four_copies_of_what_they_are_given() -> None:
+    """Each GPU has four masks and four token vectors, where one GPU has one of each."""
+    several = needs(LLAMA, (), 65536, 1, DEFAULTS).several(DEFAULTS, 2)
+    mask, vectors = 65536 * 512 * 2, 4096 * 512 * 4
+    assert min(several.devices) > 4 * (mask + vectors)
+    assert several.host > 4 * (mask + vectors)
+
+
+def test_a_gpu_borrows_what_the_host_keeps() -> None:
+    """With layers on the host, the GPU's buffer is bounded by one more tensor and one layer's cache."""
+    found = estimate(LLAMA, WEIGHTS, options={"n_gpu_layers": 10})
+    whole = estimate(LLAMA, WEIGHTS)
+    (row,) = (row for row in found.on("gpu").rows if row.component == "compute")
+    (plain,) = (row for row in whole.on("gpu").rows if row.component == "compute")
+    assert row.basis == "range"
+    assert row.high_bytes > plain.bytes
+
+
+@pytest.mark.parametrize(
+    ("context", "options", "truth"),
+    [
+        (8192, {"n_gpu_layers": 2}, 226494464),
+        (8192, {"n_gpu_layers": 3}, 226494464),
+        (65536, {"n_gpu_layers": 2}, 520095744),
+        (65536, {"n_gpu_layers": 3}, 385878016),
+        (8192, {"offload_kqv": False}, 117442560),
+        (65536, {"offload_kqv": False}, 369100800),
+    ],
+)
+def test_buffers_with_borrowed_weights(context: int, options: dict[str, object], truth: int) -> None:
+    """What llama.cpp's scheduler reserves on a pretended GPU for three F16 layers of Llama-3-8B lies in the band."""
+    shape = Architecture(model_type="llama", hidden_size=4096, vocab_size=128256, layers=(LLAMA_LAYER,) * 3)
+    sizes = {"attn_q": 4096, "attn_k": 1024, "attn_v": 1024, "attn_output": 4096, "ffn_up": 14336, "ffn_down": 14336}
+    weights = [Weight(role, "F16", 4096 * rows * 2, (0, 1, 2)) for role, rows in sizes.items()]
+    given = {"n_parallel": 1, "n_outputs_max": 1, **options}
+    found = estimate(shape, weights, context=context, options=given).on("gpu").rows
+    (row,) = (row for row in found if row.component == "compute")
+    assert row.low_bytes <= truth <= row.high_bytes
+
+
 def test_cache_of_llama_at_32k_in_q8_0() -> None:
     """32 layers x 32,768 cells x 2 x 1024 values of 34/32 bytes."""
     options = {"backend": "cuda", "type_k": "q8_0", "type_v": "q8_0", "n_parallel": 4, "kv_unified": True}
@@ -77,9 +131,9 @@ def test_a_tied_head_is_stored_twice_beside_a_gpu() -> None:
 
 
 def test_layers_and_experts_can_stay_on_the_host() -> None:
-    """-ngl counts from the last layer; --n-cpu-moe moves experts from the first."""
+    """-ngl counts the head and then layers from the last; --n-cpu-moe moves experts from the first."""
     found = estimate(LLAMA, WEIGHTS, options={"n_gpu_layers": 10})
-    assert found.on("gpu").weights_bytes == 10 * 80
+    assert found.on("gpu").weights_bytes == 9 * 80 + 2010
     moved = estimate(LLAMA, WEIGHTS, options={"n_cpu_moe": "4"})
     assert moved.on("gpu").weights_bytes == 32 * 80 + 2010 - 4 * 50
     assert found.weights_bytes == moved.weights_bytes == 32 * 80 + 3010

@@ -12,8 +12,10 @@ from gpucheck.errors import UsageError
 from gpucheck.estimators.transformers.activations import prompt_elements
 from gpucheck.estimators.transformers.cache import cache_elements, decode_extra
 from gpucheck.estimators.transformers.estimate import runtime_rows
+from gpucheck.estimators.transformers.loading import Checkpoint, head_stored_twice, unpacked_bytes
 from gpucheck.estimators.transformers.options import TransformersOptions, assumptions, parse_options
 from gpucheck.models.architecture import Architecture
+from gpucheck.models.catalogue import model_of
 from gpucheck.models.config import read_config
 from gpucheck.models.tensors import tensor_groups
 
@@ -101,3 +103,58 @@ def test_options_are_checked_and_what_is_not_given_is_told() -> None:
     told = " ".join(assumptions(TransformersOptions(), {"cache_implementation": "dynamic"}, 512))
     assert "512 tokens read at once" in told
     assert "dynamic" not in told
+
+
+TIED = read_config({
+    "model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "head_dim": 128,
+    "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 151936, "tie_word_embeddings": True,
+}).architecture  # fmt: skip
+HEAD = 2 * 1024 * 151936
+
+
+def allocated(context: int, checkpoint: Checkpoint) -> dict[str, int]:
+    """What torch's allocator holds beside the weights, by component."""
+    rows = runtime_rows(TIED, context, 1, TransformersOptions(prompt_tokens=1), 1, checkpoint=checkpoint)
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row.component] = found.get(row.component, 0) + row.bytes
+    return found
+
+
+def test_a_second_head_is_in_memory_while_the_weights_are_loaded() -> None:
+    """An AWQ checkpoint of tied embeddings peaks at its loading when the answer is short, not when it is long."""
+    short, long = allocated(64, Checkpoint("awq")), allocated(32768, Checkpoint("awq"))
+    assert short["kv_cache"] + short["compute"] == HEAD
+    assert long == allocated(32768, Checkpoint())
+
+
+def test_a_second_head_of_an_fp8_checkpoint_stays() -> None:
+    """It is weights, at any length; a checkpoint without one has none."""
+    assert allocated(64, Checkpoint("fp8", head_twice=True))["weights"] == HEAD
+    assert "weights" not in allocated(64, Checkpoint("fp8"))
+
+
+def test_the_catalogue_tells_which_heads_are_stored_twice() -> None:
+    """Qwen3-0.6B's published count has the head beside the embedding; Qwen2.5-0.5B's has not, Qwen3-8B's is untied."""
+    twice = {
+        name: head_stored_twice(model_of(f"Qwen/{name}"))
+        for name in ("Qwen3-0.6B", "Qwen2.5-0.5B-Instruct", "Qwen3-8B")
+    }
+    assert twice == {"Qwen3-0.6B": True, "Qwen2.5-0.5B-Instruct": False, "Qwen3-8B": False}
+
+
+def test_a_matrix_is_unpacked_for_a_prompt() -> None:
+    """Matrices of 4 bits (bitsandbytes) are unpacked one at a time; a long prompt's activations hide it."""
+    matrix = 2 * TIED.hidden_size * 3072
+    assert unpacked_bytes(TIED, Checkpoint("nf4"), 1) == 0
+    assert unpacked_bytes(TIED, Checkpoint("nf4"), 24) == matrix - 24 * 2 * 3072
+    assert unpacked_bytes(TIED, Checkpoint("nf4"), 4096) == 0
+    assert unpacked_bytes(TIED, Checkpoint(), 24) == 0
+
+
+def test_every_gpu_has_the_activations_of_its_own_layers() -> None:
+    """Over three GPUs the cache is divided, and the activations are there three times."""
+    options = TransformersOptions(prompt_tokens=30720)
+    one, three = ({row.component: row.bytes for row in runtime_rows(QWEN_7B, 32768, 1, options, n)} for n in (1, 3))
+    assert three["kv_cache"] == one["kv_cache"]
+    assert three["compute"] == pytest.approx(3 * one["compute"], rel=0.05)

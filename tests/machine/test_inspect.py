@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from gpucheck.host.answer import Answer
 from gpucheck.host.host import Host
 from gpucheck.host.recording import ReplaySource, read_recording
 from gpucheck.machine.evidence import ask_everything
@@ -184,6 +186,33 @@ class TestBus:
         found = inspect_host(on_the_bus(pci("0000:01:00.0", "ffff", "0001")))
         assert found.gpus == ()
         assert [(adapter.name, adapter.pci_id) for adapter in found.display_adapters] == [(None, "ffff:0001")]
+
+    def test_an_adapter_that_says_not_what_it_is(self):
+        """Half an id is none; an issue says what could not be read."""
+        files = "/sys/bus/pci/devices/0000:01:00.0"
+        host = on_the_bus(pci("0000:01:00.0", "ffff", "0001"), errors={("file", f"{files}/vendor"): "io_error"})
+        found = inspect_host(host)
+        assert [(adapter.pci_address, adapter.pci_id) for adapter in found.display_adapters] == [("0000:01:00.0", None)]
+        assert ("io_error", f"{files}/vendor") in {(issue.code, issue.source) for issue in found.issues}
+
+    @pytest.mark.parametrize(("error", "state"), [("io_error", "unknown"), ("not_found", "no_driver")])
+    @pytest.mark.parametrize(("vendor", "device"), [("10de", "2684"), ("1002", "744c"), ("8086", "e20b")])
+    def test_a_driver_that_cannot_be_read(self, vendor, device, error, state):
+        """Of a card whose driver nobody could read it is not said that it has none."""
+        unread = {("link", "/sys/bus/pci/devices/0000:01:00.0/driver"): error}
+        found = inspect_host(on_the_bus(pci("0000:01:00.0", vendor, device), errors=unread))
+        assert [gpu.state for gpu in found.gpus] == [state]
+
+    def test_a_card_without_a_handle_stays_one_card(self):
+        """NVML knows its index alone and the link to its driver cannot be read: it is still the one on the bus."""
+        recording = read_recording(FIXTURES / "lost-without-xid.json")
+        links = {"/sys/bus/pci/devices/0000:02:00.0/driver": Answer(error="io_error")}
+        answers = {**recording.answers, "link": {**recording.answers["link"], **links}}
+        found = inspect_host(Host(ReplaySource(replace(recording, answers=answers)), "recording"))
+        assert [(gpu.pci_address, gpu.state) for gpu in found.gpus] == [
+            ("0000:01:00.0", "ok"),
+            ("0000:02:00.0", "lost"),
+        ]
 
     def test_an_empty_machine(self):
         """A machine that answers nothing has no GPU, and issues that say what was not found."""

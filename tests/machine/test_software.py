@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from gpucheck.machine.software import compat_error, driver_too_old, with_torch
 from gpucheck.machine.types import Drivers, Gpu, Machine
-from gpucheck.probes.facts import Cpu, CudaCompat, Framework, Memory, NvidiaDriver, Platform, Toolkits
+from gpucheck.probes.facts import Cpu, CudaCompat, Framework, Memory, NvidiaDriver, Platform, ProbeIssue, Toolkits
 from tests.running import machine as recorded
 
 
@@ -123,3 +123,13 @@ def test_old_drivers_of_windows(platform, oldest):
     """Windows' drivers have numbers of their own, under WSL2 too."""
     here = machine(card(), driver="526.98", platform=platform)
     assert driver_too_old(here.frameworks[0], here) == oldest
+
+
+def test_an_unknown_libcuda_leaves_what_it_decides():
+    """Whether another libcuda stands before the driver's own: a build without code for the card fails by any."""
+    unknown = {"issues": (ProbeIssue("unknown", "toolkits.cuda_compat", "cannot be read"),)}
+    assert judged(card(), **unknown) == (None, "which libcuda CUDA loads is not known")
+    assert judged(card(), driver="470.57.02", **unknown)[0] is None
+    usable, reason = judged(card(capability="5.2"), **unknown)
+    assert usable is False
+    assert "no code" in reason

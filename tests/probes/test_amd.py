@@ -394,3 +394,10 @@ def test_whose_driver():
     assert probe_amd_driver(fake_host(folders=[module])).facts.in_tree is True
     denied = {("file", f"{module}/version"): "no_permission"}
     assert probe_amd_driver(fake_host(folders=[module], errors=denied)).facts.in_tree is None
+
+
+def test_a_driver_that_could_not_be_read():
+    """KFD's word that it computes is enough; without it nobody knows, and it is not said to have no driver."""
+    device = replace(MI210, driver=None, driver_known=False)
+    assert [card.state for card in cards_of({}, [device])] == ["unknown"]
+    assert [card.state for card in cards_of(node(1), [device])] == ["ok"]

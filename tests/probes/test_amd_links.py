@@ -81,3 +81,22 @@ def test_links_to_nowhere():
     """A link to a node that is not there, or without an end, says nothing."""
     files = {**THREE, **link(1, "io_links", 0, type=11, node_to=9, flags=1), **link(1, "io_links", 1, type=11, flags=1)}
     assert peers(files) == Peers()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "told"),
+    [
+        ("io_links", "not_found", True),
+        ("io_links", "not_recorded", True),
+        ("p2p_links", "not_found", False),
+        ("p2p_links", "not_recorded", True),
+    ],
+)
+def test_links_that_nobody_listed(kind, code, told):
+    """Kernels before 6.0 have no p2p_links; every other folder that is missing was not looked at."""
+    files = {**node(1, 1), **link(1, "io_links", 0), **link(1, "p2p_links", 0)}
+    folder, issues = f"{NODES}/1/{kind}", Issues()
+    host = fake_host(files=files, errors={("dir", folder): code})
+    nodes = by_card(kfd_topology(host, Issues()).nodes, frozenset())
+    peers_of(host, issues, "0000:01:00.0", nodes)
+    assert ((code, folder) in {(issue.code, issue.source) for issue in issues.all()}) is told

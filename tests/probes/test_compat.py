@@ -3,7 +3,7 @@
 import pytest
 
 from gpucheck.probes.collect import Issues
-from gpucheck.probes.compat import find_compat, parse_loader_file
+from gpucheck.probes.compat import LOADER, SOURCE, find_compat, parse_loader_file
 from tests.fake_source import fake_host
 
 FOLDER = "/usr/local/cuda-12.9/compat"
@@ -64,3 +64,28 @@ def test_it_only_lies_there():
 def test_parse_loader_file():
     """One folder a line; comments, includes and relative paths are none."""
     assert parse_loader_file("/a/b/ # c\n#/d\n\ninclude /x/*.conf\nrelative\n/e\n") == ("/a/b", "/e")
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        (("file", f"{LOADER}/00.conf"), "io_error"),
+        (("file", f"{LOADER}/00.conf"), "not_recorded"),
+        (("dir", LOADER), "no_permission"),
+        (("dir", FOLDER), "no_permission"),
+        (("dir", FOLDER), "not_recorded"),
+        (("access", "r /first/libcuda.so.1"), "io_error"),
+    ],
+)
+def test_a_place_that_cannot_be_read_leaves_it_unknown(where, error):
+    """Whichever library is first may be another than one that is found behind it."""
+    files = {LIBRARY: "", f"{LOADER}/00.conf": f"/first\n{FOLDER}\n", "/usr/local/cuda/compat/libcuda.so.550.54.15": ""}
+    issues = Issues()
+    assert find_compat(fake_host(files=files, errors={where: error}), issues, ["/usr/local/cuda"]) is None
+    assert SOURCE in {issue.source for issue in issues.all()}
+
+
+def test_a_setting_may_name_a_folder_that_is_not_there():
+    """As after a toolkit was removed; the one below a toolkit's folder is told then."""
+    library = "/usr/local/cuda/compat/libcuda.so.550.54.15"
+    assert found_in([library], env={"LD_LIBRARY_PATH": FOLDER}) == ("550.54.15", "/usr/local/cuda/compat", None)

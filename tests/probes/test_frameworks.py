@@ -170,3 +170,18 @@ def test_packages_of_one_module(packages, code):
     found = probe_frameworks(fake_host(folders=folders), "/v/bin/python")
     assert [issue.code for issue in found.issues] == ([code] if code else [])
     assert [one.name for one in found.facts] == ["jax"]
+
+
+def test_nothing_tells_the_python():
+    """An environment of Windows without its settings: packages are told, the Python's version has an issue."""
+    files = {"C:/env/Lib/site-packages/torch-2.9.1+cu128.dist-info/METADATA": ""}
+    found = probe_frameworks(fake_host(files=files), "C:/env/Scripts/python.exe")
+    assert [(one.name, one.python) for one in found.facts] == [("torch", None)]
+    assert [(issue.code, issue.source) for issue in found.issues] == [("unknown", "frameworks.python")]
+
+
+def test_an_environment_without_its_packages():
+    """Settings say that it is one; its folder of packages is missing, which is no environment without packages."""
+    found = probe_frameworks(fake_host(files={"/env/pyvenv.cfg": "version = 3.12.3\n"}), "/env/bin/python")
+    assert found.facts == ()
+    assert [(issue.code, issue.source) for issue in found.issues] == [("not_found", "/env")]

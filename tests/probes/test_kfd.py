@@ -111,3 +111,19 @@ def test_numbers_beyond_64_bits_are_left_out():
     """Twenty digits may be more than the 64 bits that the kernel has."""
     text = "unique_id 18446744073709551615\nhive_id 99999999999999999999\n"
     assert parse_properties(text) == {"unique_id": 18446744073709551615}
+
+
+@pytest.mark.parametrize("code", ["not_found", "not_recorded", "io_error"])
+def test_banks_that_nobody_listed_have_an_issue(code):
+    """Every node has the folder, so that its absence is no word of a node without memory."""
+    issues = Issues()
+    kfd_topology(fake_host(files=files(1), errors={("dir", f"{NODES}/1/mem_banks"): code}), issues)
+    assert [(issue.code, issue.source) for issue in issues.all()] == [(code, f"{NODES}/1/mem_banks")]
+
+
+def test_a_topology_that_was_not_recorded():
+    """Where it is not there no driver is loaded; that nobody looked says nothing of cards."""
+    for code, codes in (("not_recorded", ["not_recorded"]), ("not_found", [])):
+        issues = Issues()
+        assert kfd_topology(fake_host(errors={("dir", NODES): code}), issues).nodes == ()
+        assert [issue.code for issue in issues.all()] == codes

@@ -192,3 +192,19 @@ def test_hostile_names():
 def test_endless_lines_take_no_time():
     """A line of brackets is no device; looking for the last pair would take the square of its length."""
     assert parse_lspci("0000:01:00.0 x" + "[0302]: " * 100_000 + "\n" + LSPCI) == parse_lspci(LSPCI)
+
+
+@pytest.mark.parametrize(("error", "known"), [("io_error", False), ("no_permission", False), ("not_found", True)])
+def test_a_driver_that_cannot_be_read_is_not_none(error, known):
+    """Only a missing link says that nothing is bound."""
+    unread = {("link", f"{BUS}/0000:01:00.0/driver"): error}
+    (card,) = probe_pci(fake_host(files=device("0000:01:00.0"), errors=unread)).facts
+    assert (card.driver, card.driver_known) == (None, known)
+
+
+def test_a_bus_that_was_not_recorded():
+    """On Linux it may hold any card; other systems have no such folder."""
+    unasked = {("dir", BUS): "not_recorded"}
+    for system, codes in (("Linux", ["not_recorded"]), ("Windows", []), ("Darwin", [])):
+        found = probe_pci(fake_host(errors=unasked, system={"uname": {"system": system}}))
+        assert (found.facts, [issue.code for issue in found.issues]) == ((), codes)

@@ -9,101 +9,48 @@ llama.cpp, commit 0c1e570.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from gpucheck.estimators.llama_cpp.graph import Graph, Node
 
 ALIGNMENT = 32  # of CPU buffers
 DEVICE_ALIGNMENT = 128  # of CUDA buffers
 _ENDLESS = 1 << 62
 
-Shape = tuple[int, ...]
+
+class Peak(Struct, frozen=True):
+    """The size of a buffer, and the highest address in use before the first of the masks is freed."""
+
+    bytes: int
+    with_masks: int
 
 
-class Node:
-    """One tensor: its bytes, its shape (None: a view with gaps), and the tensors that it is computed from.
-
-    `root` is the tensor that a view looks into. `stored` tensors (cache writes) lie in other buffers.
-    """
-
-    __slots__ = (
-        "address",
-        "alive",
-        "bytes",
-        "children",
-        "in_place",
-        "kept",
-        "root",
-        "shape",
-        "sources",
-        "stored",
-        "views",
-        "visited",
-    )
-
-    def __init__(
-        self,
-        size: int,
-        shape: Shape | None,
-        sources: tuple[Node, ...] = (),
-        root: Node | None = None,
-        *,
-        in_place: bool = False,
-    ) -> None:
-        self.bytes = size
-        self.shape = shape
-        self.sources = sources
-        self.root = root
-        self.in_place = in_place
-        self.stored = False
-        self.kept = False
-        self.visited = False
-        self.alive = False
-        self.children = 0
-        self.views = 0
-        self.address = 0
-
-
-class Graph:
-    """Tensors in the order in which ggml runs them: each after its sources, from the left to the right."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.leaves: list[Node] = []
-
-    def expand(self, node: Node) -> None:
-        """Appends `node` and whatever it needs that is not yet in the graph."""
-        if node.visited:
-            return
-        node.visited = True
-        for source in node.sources:
-            self.expand(source)
-        if node.sources:
-            self.nodes.append(node)
-        elif not node.stored:
-            self.leaves.append(node)
-
-
-class _Space:
-    """The free parts of the buffer by address; the last one is endless."""
+class Space:
+    """The free parts of a buffer by address; the last one is endless."""
 
     def __init__(self, alignment: int) -> None:
-        self.blocks = [[0, _ENDLESS]]
+        self.starts = [0]
+        self.sizes = [_ENDLESS]
         self.alignment = alignment
         self.peak = 0
+        self.with_masks: int | None = None
 
     def take(self, size: int) -> int:
         """The address of the smallest gap of at least `size` bytes; of equal ones the last."""
         size = -(-size // self.alignment) * self.alignment
-        best, best_size = -1, _ENDLESS
-        for index in range(len(self.blocks) - 1):
-            free = self.blocks[index][1]
+        sizes = self.sizes
+        best, best_size = len(sizes) - 1, _ENDLESS
+        for index, free in enumerate(sizes):
             if size <= free <= best_size:
                 best, best_size = index, free
-        block = self.blocks[best]
-        address = block[0]
-        block[0] += size
-        block[1] -= size
-        if not block[1]:
-            del self.blocks[best]
+        address = self.starts[best]
+        if sizes[best] == size:
+            del sizes[best], self.starts[best]
+        else:
+            self.starts[best] += size
+            sizes[best] -= size
         self.peak = max(self.peak, address + size)
         return address
 
@@ -112,54 +59,58 @@ class _Space:
         size = -(-size // self.alignment) * self.alignment
         if not size:
             return
-        blocks = self.blocks
+        starts, sizes = self.starts, self.sizes
         index = 0
-        while blocks[index][0] < address:
+        while starts[index] < address:
             index += 1
-        following = blocks[index]
-        joins = index > 0 and sum(blocks[index - 1]) == address
-        if address + size == following[0]:
-            following[0] = address
-            following[1] += size
+        joins = index > 0 and starts[index - 1] + sizes[index - 1] == address
+        if address + size == starts[index]:
             if joins:
-                blocks[index - 1][1] += following[1]
-                del blocks[index]
+                sizes[index - 1] += size + sizes[index]
+                del starts[index], sizes[index]
+            else:
+                starts[index] = address
+                sizes[index] += size
         elif joins:
-            blocks[index - 1][1] += size
+            sizes[index - 1] += size
         else:
-            blocks.insert(index, [address, size])
+            starts.insert(index, address)
+            sizes.insert(index, size)
+
+    def found(self) -> Peak:
+        """What the buffer came to."""
+        return Peak(self.peak, self.peak if self.with_masks is None else self.with_masks)
 
 
-def peak_bytes(graph: Graph, alignment: int = ALIGNMENT) -> int:
-    """The bytes of the compute buffer that ggml reserves for `graph`."""
-    space = _Space(alignment)
-    _count(graph.nodes)
-    for leaf in graph.leaves:
-        leaf.address, leaf.alive = space.take(leaf.bytes), True
-    for node in graph.nodes:
-        if node.root is None and not node.stored:
-            _place(node, space)
-        _release(node.sources, space)
-    return space.peak
-
-
-def _count(nodes: Iterable[Node]) -> None:
-    """Counts the readers and the views of every tensor."""
+def place(nodes: Sequence[Node], leaves: Iterable[Node], spaces: Sequence[Space]) -> list[Peak]:
+    """The buffer of each device that ggml reserves for `nodes`; a node's `device` is the number of its space."""
     for node in nodes:
         if node.root is not None:
             node.root.views += 1
         for source in node.sources:
             source.children += 1
+    for leaf in leaves:
+        leaf.address, leaf.alive = spaces[leaf.device].take(leaf.bytes), True
+    for node in nodes:
+        if node.root is None and not node.stored and not node.alive:
+            _place(node, spaces[node.device])
+        _release(node.sources, spaces)
+    return [space.found() for space in spaces]
 
 
-def _place(node: Node, space: _Space) -> None:
+def peak_bytes(graph: Graph, alignment: int = ALIGNMENT) -> int:
+    """The bytes of the compute buffer that ggml reserves for `graph` on one device."""
+    return place(graph.nodes, graph.leaves, [Space(alignment)])[0].bytes
+
+
+def _place(node: Node, space: Space) -> None:
     """An address for `node`: that of an argument that it may overwrite, or a new one.
 
     ggml does not overwrite what it only sees through a view, whoever else reads it.
     """
     if node.in_place:
         for parent in node.sources:
-            free = parent.children == 1 and not parent.views and not parent.kept
+            free = parent.children == 1 and not parent.views and not parent.kept and parent.device == node.device
             if free and parent.alive and parent.shape == node.shape:
                 node.address, node.alive = parent.address, True
                 parent.alive = False
@@ -167,7 +118,7 @@ def _place(node: Node, space: _Space) -> None:
     node.address, node.alive = space.take(node.bytes), True
 
 
-def _release(sources: tuple[Node, ...], space: _Space) -> None:
+def _release(sources: tuple[Node, ...], spaces: Sequence[Space]) -> None:
     """Frees the sources of a node that has run, if it was their last reader."""
     for parent in sources:
         parent.children -= 1
@@ -181,4 +132,7 @@ def _release(sources: tuple[Node, ...], space: _Space) -> None:
                 continue
         if owner.alive and not owner.kept:
             owner.alive = False
+            space = spaces[owner.device]
+            if owner.mask and space.with_masks is None:
+                space.with_masks = space.peak
             space.give(owner.address, owner.bytes)

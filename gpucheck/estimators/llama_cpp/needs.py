@@ -8,7 +8,7 @@ from typing import cast
 from msgspec import Struct
 
 from gpucheck.estimators.llama_cpp.cache import cache_bytes, state_bytes, widest_value
-from gpucheck.estimators.llama_cpp.compute import buffer_bytes, host_bytes, output_bytes
+from gpucheck.estimators.llama_cpp.compute import Buffers, buffer_bytes, device_buffers, output_bytes
 from gpucheck.estimators.llama_cpp.geometry import Geometry, geometry
 from gpucheck.estimators.llama_cpp.options import LlamaCppOptions
 from gpucheck.estimators.llama_cpp.overhead import REPACKED
@@ -28,12 +28,16 @@ class Weight(Struct, frozen=True):
 
 
 class LayerNeed(Struct, frozen=True):
-    """One layer: its weights, the part of them that are routed experts, its cache and its recurrent state."""
+    """One layer: its weights, the part of them that are routed experts, its cache and its recurrent state.
+
+    `largest_bytes` is its largest tensor, which a GPU borrows to work on large batches of a layer of the host.
+    """
 
     weights_bytes: int
     expert_bytes: int
     cache_bytes: int
     state_bytes: int
+    largest_bytes: int = 0
 
     @property
     def bytes(self) -> int:
@@ -45,9 +49,9 @@ class Needs(Struct, frozen=True, kw_only=True):
     """The parts of a model at one context.
 
     `input_bytes` (embeddings) stay on the host. `output_bytes` are norm and head; the head of a model with tied
-    embeddings is stored twice as soon as a GPU holds it. `device_compute_bytes` is the buffer of each GPU that runs
-    layers, `cpu_compute_bytes` that of the CPU alone, `host_compute_bytes` that of the host beside a GPU.
-    `repacked_bytes` of the weights are copied if they run on the CPU.
+    embeddings is stored twice as soon as a GPU holds it. `device_compute_bytes` is the buffer of the one GPU that runs
+    the model, `cpu_compute_bytes` that of the CPU alone, `host_compute_bytes` that of the host beside a GPU; those of
+    several GPUs are `several`. `repacked_bytes` of the weights are copied if they run on the CPU.
     """
 
     layers: tuple[LayerNeed, ...]
@@ -60,67 +64,120 @@ class Needs(Struct, frozen=True, kw_only=True):
     logits_bytes: int
     repacked_bytes: int
     geometry: Geometry
+    architecture: Architecture
+
+    def several(self, options: LlamaCppOptions, devices: int) -> Buffers:
+        """The compute buffers of so many GPUs that hold all layers between them, and of their host."""
+        return device_buffers(self.architecture, self.geometry, options, devices)
+
+
+class _Held(Struct, frozen=True):
+    """Where the bytes of a list of weights belong: of each distinct layer weights, experts and the largest tensor.
+
+    `layers` are the numbers of `kinds`, each a layer's weights with the number of its caches.
+    """
+
+    kinds: tuple[tuple[int, int, int, int], ...]
+    layers: tuple[int, ...]
+    input_bytes: int
+    output_bytes: int
+    tied_bytes: int
+    repacked_bytes: int
+
+
+class _Kept(Struct, frozen=True):
+    """What depends on the context but not on the weights; `groups` are cache and state of each kind of layer."""
+
+    geometry: Geometry
+    groups: tuple[tuple[int, int], ...]
+    device: int
+    host: int
+    cpu: int
+    logits: int
 
 
 def needs(
     architecture: Architecture, weights: Iterable[Weight], context: int, batch: int, options: LlamaCppOptions
 ) -> Needs:
-    """What each part of the model needs for `batch` users of `context` tokens."""
-    cells, caches, states = _kept(architecture, context, batch, options)
-    count = len(architecture.layers)
-    plain, experts = [0] * count, [0] * count
-    held = {"input": 0, "output": 0, "token_embd": 0, "head": 0, "repacked": 0}
-    for weight in weights:
-        _add(weight, plain, experts, held)
-    tied = held["token_embd"] if architecture.head and not held["head"] else 0
-    buffer = buffer_bytes(architecture, cells, options, device=options.gpu)
+    """What each part of the model needs for `batch` users of `context` tokens.
+
+    Remembered for each model: what the context decides, and what one and the same tuple of weights does.
+    """
+    kept = _kept(architecture, context, batch, options)
+    held = _held(architecture, weights)
+    made = [LayerNeed(plain, experts, *kept.groups[group], largest) for plain, experts, largest, group in held.kinds]
     return Needs(
-        layers=tuple(LayerNeed(*parts) for parts in zip(plain, experts, caches, states, strict=True)),
-        input_bytes=held["input"],
-        output_bytes=held["output"],
-        tied_bytes=tied,
-        device_compute_bytes=buffer if options.gpu else 0,
-        host_compute_bytes=host_bytes(architecture, cells, options) if options.gpu else 0,
-        cpu_compute_bytes=buffer,
-        logits_bytes=output_bytes(architecture, cells),
-        repacked_bytes=held["repacked"] if options.use_extra_bufts else 0,
-        geometry=cells,
+        layers=tuple([made[number] for number in held.layers]),
+        input_bytes=held.input_bytes,
+        output_bytes=held.output_bytes,
+        tied_bytes=held.tied_bytes,
+        device_compute_bytes=kept.device,
+        host_compute_bytes=kept.host,
+        cpu_compute_bytes=kept.cpu,
+        logits_bytes=kept.logits,
+        repacked_bytes=held.repacked_bytes if options.use_extra_bufts else 0,
+        geometry=kept.geometry,
+        architecture=architecture,
     )
 
 
-_Kept = tuple[Geometry, tuple[int, ...], tuple[int, ...]]
-
-
 def _kept(architecture: Architecture, context: int, batch: int, options: LlamaCppOptions) -> _Kept:
-    """The geometry, and each layer's cache and state; remembered for each model, whatever its weights."""
-    known = cast("dict[object, _Kept]", architecture.__dict__.setdefault("_llama_cpp_caches", {}))
+    """The geometry, the caches and states, and the buffers."""
+    known = cast("dict[object, _Kept]", architecture.__dict__.setdefault("_llama_cpp_kept", {}))
     key = (context, batch, options)
     if key not in known:
         cells = geometry(context, batch, options)
         widest = widest_value(architecture)
-        caches, states = [0] * len(architecture.layers), [0] * len(architecture.layers)
-        for layer, positions in architecture.groups:
-            cache = cache_bytes(layer, cells, options, widest) if architecture.causal else 0
-            state = state_bytes(layer, cells)
-            for position in positions:
-                caches[position], states[position] = cache, state
-        known[key] = (cells, tuple(caches), tuple(states))
+        groups = tuple(
+            (cache_bytes(layer, cells, options, widest) if architecture.causal else 0, state_bytes(layer, cells))
+            for layer, _ in architecture.groups
+        )
+        beside = device_buffers(architecture, cells, options) if options.gpu else Buffers(0, (0,))
+        cpu = buffer_bytes(architecture, cells, options)
+        known[key] = _Kept(cells, groups, beside.devices[0], beside.host, cpu, output_bytes(architecture, cells))
     return known[key]
 
 
-def _add(weight: Weight, plain: list[int], experts: list[int], held: dict[str, int]) -> None:
-    """Counts `weight` where it belongs."""
-    if weight.role not in _HOST_ROLES and weight.dtype.upper() in REPACKED:
-        held["repacked"] += weight.bytes * len(weight.layers)
-    if weight.layers == (-1,):
-        held["input" if weight.role in _HOST_ROLES else "output"] += weight.bytes
-        if weight.role == "token_embd":
-            held["token_embd"] += weight.bytes
-        if weight.role == "output":
-            held["head"] += weight.bytes
-        return
-    for position in weight.layers:
-        if position < len(plain):
-            plain[position] += weight.bytes
-            if weight.role.endswith(_EXPERT_END):
-                experts[position] += weight.bytes
+_MOST_REMEMBERED = 64  # lists of weights of one model
+
+
+def _held(architecture: Architecture, weights: Iterable[Weight]) -> _Held:
+    """What the weights come to; that of a tuple is remembered for as long as it is the same object."""
+    if not isinstance(weights, tuple):
+        return _counted(architecture, weights)
+    known = cast("dict[int, tuple[object, _Held]]", architecture.__dict__.setdefault("_llama_cpp_held", {}))
+    found = known.get(id(weights))
+    if found is None or found[0] is not weights:
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        found = known[id(weights)] = (weights, _counted(architecture, weights))
+    return found[1]
+
+
+def _counted(architecture: Architecture, weights: Iterable[Weight]) -> _Held:
+    """Counts every weight where it belongs."""
+    count = len(architecture.layers)
+    plain, experts, largest = [0] * count, [0] * count, [0] * count
+    outside: dict[str, int] = {}
+    repacked = 0
+    for weight in weights:
+        if weight.role not in _HOST_ROLES and weight.dtype.upper() in REPACKED:
+            repacked += weight.bytes * len(weight.layers)
+        if weight.layers == (-1,):
+            outside[weight.role] = outside.get(weight.role, 0) + weight.bytes
+            continue
+        routed = weight.role.endswith(_EXPERT_END)
+        for position in weight.layers:
+            if position < count:
+                plain[position] += weight.bytes
+                experts[position] += weight.bytes if routed else 0
+                largest[position] = max(largest[position], weight.bytes)
+    group_of = [0] * count
+    for number, (_, positions) in enumerate(architecture.groups):
+        for position in positions:
+            group_of[position] = number
+    kinds: dict[tuple[int, int, int, int], int] = {}
+    layers = tuple(kinds.setdefault(kind, len(kinds)) for kind in zip(plain, experts, largest, group_of, strict=True))
+    taken = sum(size for role, size in outside.items() if role in _HOST_ROLES)
+    tied = outside.get("token_embd", 0) if architecture.head and "output" not in outside else 0
+    return _Held(tuple(kinds), layers, taken, sum(outside.values()) - taken, tied, repacked)

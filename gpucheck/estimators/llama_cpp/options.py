@@ -31,8 +31,8 @@ class LlamaCppOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `flash_attn` "auto" is on wherever the backend can. `n_parallel` is the number of slots, None for the default:
     four in one unified cache, or one for each user of a batch. `n_outputs_max` is the number of logits rows that a
     micro-batch may ask for, None for one a slot. `use_extra_bufts`: weights are repacked for the CPU.
-    `n_gpu_layers` -1 is all of them; `n_cpu_moe` layers keep their experts in memory of the host. `mmproj_bytes`
-    is the size of the projector's file.
+    `n_gpu_layers` -1 is all of them, and the first counts for the head; `n_cpu_moe` layers keep their experts in
+    memory of the host. `mmproj_bytes` is the size of the projector's file.
     """
 
     backend: Backend = "cuda"
@@ -126,10 +126,11 @@ def _check(options: LlamaCppOptions) -> None:
 
 
 def assumptions(options: LlamaCppOptions, given: Mapping[str, object]) -> tuple[str, ...]:
-    """The options that nobody gave, with the value that llama-server takes."""
+    """The options that nobody gave, with the value that llama-server takes; what cannot matter is left out."""
     described = {
         "backend": f"backend {options.backend}",
         "n_ubatch": f"micro-batches of {options.n_ubatch} tokens (n_ubatch)",
+        "n_batch": f"batches of {options.n_batch} tokens (n_batch)",
         "flash_attn": "flash attention, as flash_attn auto chooses",
         "type_k": f"keys stored as {options.type_k} (type_k)",
         "type_v": f"values stored as {options.type_v} (type_v)",
@@ -138,4 +139,13 @@ def assumptions(options: LlamaCppOptions, given: Mapping[str, object]) -> tuple[
         "swa_full": "sliding windows cached as windows (swa_full off)",
         "n_outputs_max": "one row of logits for each slot (n_outputs_max)",
     }
+    if options.gpu:
+        described |= {
+            "n_gpu_layers": "all layers on GPUs (n_gpu_layers)",
+            "offload_kqv": "the cache lies beside its layers (offload_kqv)",
+            "n_cpu_moe": "experts stay with their layers (n_cpu_moe 0)",
+        }
+    else:
+        described["use_extra_bufts"] = "weights repacked for the CPU (use_extra_bufts)"
+    described["no_mmap"] = "files mapped into memory (no_mmap off)"
     return tuple(text for name, text in described.items() if name not in given)

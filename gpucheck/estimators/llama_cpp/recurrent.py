@@ -6,8 +6,8 @@ Order and sizes follow src/models/{mamba-base,delta-net-base,qwen35,qwen3next,lf
 
 from __future__ import annotations
 
-from gpucheck.estimators.llama_cpp.allocator import Node
 from gpucheck.estimators.llama_cpp.blocks import Builder
+from gpucheck.estimators.llama_cpp.graph import Node
 from gpucheck.models.architecture import Recurrent
 
 _FLOAT = 4

@@ -6,107 +6,40 @@ here leaves most repetitions out.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Sequence
 
-from gpucheck.estimators.llama_cpp.allocator import DEVICE_ALIGNMENT, Graph, Node, peak_bytes
-from gpucheck.estimators.llama_cpp.blocks import Batch, Builder, Routing
+from gpucheck.estimators.llama_cpp.allocator import ALIGNMENT, Peak, Space, place
+from gpucheck.estimators.llama_cpp.attention import Attending
+from gpucheck.estimators.llama_cpp.blocks import Batch
+from gpucheck.estimators.llama_cpp.feeding import Feeding, Routing
+from gpucheck.estimators.llama_cpp.graph import HOST, Graph, Node
 from gpucheck.estimators.llama_cpp.recurrent import recurrent
+from gpucheck.estimators.llama_cpp.scheduler import spread_peaks
+from gpucheck.estimators.llama_cpp.styles import style_of
 from gpucheck.models.architecture import Architecture, Attention, Experts, FeedForward, LatentAttention, Layer
 
-_LONGEST_PERIOD, _LONGEST_LEAD = 8, 4  # of a pattern of layers, and of what comes before it
-_SETTLED = 6  # layers after which addresses have settled into a cycle
-_CYCLE = 12  # layers after which addresses repeat: 1, 2, 3, 4 and 6 divide it
+
+def host_peak(architecture: Architecture, batch: Batch, layers: Sequence[Layer]) -> Peak:
+    """The compute buffer of the CPU, if it runs everything."""
+    graph = _Stack(architecture, batch, layers).build(())
+    return place(graph.nodes, graph.leaves, [Space(ALIGNMENT)])[0]
 
 
-class Style(Struct, frozen=True, kw_only=True):
-    """What a family's graph does that its shape does not say.
+def device_peaks(
+    architecture: Architecture, batch: Batch, layers: Sequence[Layer], devices: Sequence[int]
+) -> list[Peak]:
+    """The compute buffers of the host and of each GPU, if `layers` and the head lie on `devices`.
 
-    `parallel`: feed-forward and attention read the same input ("norm": the same norm, "input": each its own).
-    `rope` says which layers turn queries and keys: "all", "sliding" or "none". `residual_first`: the last sum of a
-    layer is written over its residual. `late`: rows that need logits are picked after the last layer, not in it.
-    `post_norm`: the only norms follow the blocks. `positions`: numbers of each token's position.
+    Several GPUs work on several micro-batches at once.
     """
-
-    layer_norm: bool = False
-    parallel: str = ""
-    late: bool = False
-    late_before_norm: bool = False
-    post_norm: bool = False
-    positions: int = 1
-    normalize: bool = True
-    router_bias: bool = False
-    late_softmax: bool = False
-    weight_first: bool = False
-    repeats: bool = False
-    whole_norm: bool = False
-    rope: str = "all"
-    residual_first: bool = False
-    value_norm: bool = False
-    state_norm: bool = True
+    count = max(devices)
+    return spread_peaks(_Stack(architecture, batch, layers).build(devices), count, pipelined=count > 1)
 
 
-_DEFAULT = Style()
-_STYLES = {
-    "cohere": Style(layer_norm=True, parallel="norm"),
-    "cohere2": Style(layer_norm=True, parallel="norm", rope="sliding"),
-    "phi3": Style(residual_first=True),
-    "lfm2": Style(residual_first=True),
-    "lfm2_moe": Style(residual_first=True, router_bias=True),
-    "gpt_neox": Style(layer_norm=True, parallel="input"),
-    "phi": Style(layer_norm=True, parallel="norm"),
-    "falcon": Style(layer_norm=True, parallel="norm"),
-    "falcon_h1": Style(state_norm=False),
-    "starcoder2": Style(layer_norm=True),
-    "gpt_oss": Style(late=True, late_before_norm=True, late_softmax=True, normalize=False),
-    "gemma4": Style(late=True, value_norm=True),
-    "gemma4_text": Style(late=True, value_norm=True),
-    "qwen3_next": Style(late=True, repeats=True),
-    "qwen3_5": Style(late=True, positions=4),
-    "qwen3_5_text": Style(late=True, positions=4),
-    "qwen3_5_moe": Style(late=True, positions=4),
-    "qwen3_5_moe_text": Style(late=True, positions=4),
-    "nemotron_h": Style(late=True, rope="none"),
-    "olmo2": Style(post_norm=True, whole_norm=True),
-    "olmo3": Style(post_norm=True, whole_norm=True),
-    "exaone4": Style(post_norm=True),
-    "olmoe": Style(normalize=False, whole_norm=True),
-    "minimax_m2": Style(whole_norm=True, router_bias=True),
-    "llama4": Style(weight_first=True, normalize=False),
-    "llama4_text": Style(weight_first=True, normalize=False),
-    "deepseek_v2": Style(normalize=False),
-    "deepseek_v3": Style(router_bias=True),
-    "kimi_k2": Style(router_bias=True),
-    "glm4_moe": Style(router_bias=True),
-    "glm4_moe_lite": Style(router_bias=True),
-    "qwen2_moe": Style(normalize=False),
-    "granitemoehybrid": Style(rope="none"),
-}
-
-
-def style_of(architecture: Architecture) -> Style:
-    """What is known of the family's graph; that of Llama for a family without an entry."""
-    style = _STYLES.get(architecture.model_type, _DEFAULT)
-    if architecture.norm_bias and not style.layer_norm:
-        return Style(layer_norm=True)
-    return style
-
-
-def compute_bytes(architecture: Architecture, batch: Batch) -> int:
-    """The compute buffer that holds a forward pass of `batch`: the CPU's, or one GPU's if it says `device`."""
-    alignment = DEVICE_ALIGNMENT if batch.device else 32
-    return peak_bytes(forward(architecture, batch), alignment)
-
-
-def forward(architecture: Architecture, batch: Batch) -> Graph:
-    """The graph of one micro-batch, from the embedding to the logits."""
-    builder = _Stack(architecture, batch)
-    return builder.build()
-
-
-class _Stack(Builder):
+class _Stack(Attending, Feeding):
     """A builder that knows the model."""
 
-    def __init__(self, architecture: Architecture, batch: Batch) -> None:
+    def __init__(self, architecture: Architecture, batch: Batch, layers: Sequence[Layer]) -> None:
         super().__init__(batch)
         self.model = architecture
         self.style = style_of(architecture)
@@ -115,34 +48,42 @@ class _Stack(Builder):
         self.repeats_keys, self.state_norm = self.style.repeats, self.style.state_norm
         self.value_norm = self.style.value_norm
         self.position_numbers = self.style.positions
-        self.shown = shown_layers(architecture)
+        self.shown = layers
         attentions = [layer.attention for layer in architecture.layers if isinstance(layer.attention, Attention)]
         widths = [layer.num_key_value_heads * layer.v_head_dim for layer in attentions]
         self.widest_value = max(widths, default=0)
 
-    def build(self) -> Graph:
-        """The whole graph."""
+    def build(self, devices: Sequence[int]) -> Graph:
+        """The whole graph; `devices` are those of the shown layers and of the head."""
+        graph = self.graph
+        graph.device = devices[0] if devices else HOST
         current = self.embedding()
         extra = self.per_layer_input(current)
         last = len(self.shown) - 1
         for index, layer in enumerate(self.shown):
             early = index == last and not self.style.late
+            if devices and devices[index] != graph.device:
+                graph.expand(current)
+                graph.device = devices[index]
             current = self.layer(layer, current, early)
             if extra is not None:
                 current = self.per_layer(current, extra)
+        if devices and devices[-1] != graph.device:
+            graph.expand(current)
+            graph.device = devices[-1]
         self.head(current)
-        return self.graph
+        return graph
 
     def embedding(self) -> Node:
         """The rows of the embedding; beside the tokens there is always room for vectors instead of them."""
-        if self.batch.device:
-            return self.input("embedded", self.hidden * self.tokens * 4)
         tokens = self.input("tokens", self.tokens * 4)
         rows = self.new(self.hidden, tokens)
+        rows.device = HOST
         self.graph.expand(rows)
         self.graph.expand(self.input("vectors", self.hidden * self.tokens * 4))
         if self.model.position_embeddings:
             positions = self.new(self.hidden, self.input("positions", self.tokens * 4))
+            positions.device = HOST
             rows = self.over(rows, positions)
         return rows
 
@@ -183,7 +124,7 @@ class _Stack(Builder):
             return self.over(fed, source)
         if layer.norms >= 4 or style.post_norm:
             mixed = self.norm_of(mixed)
-        joined = self.over(mixed, source)
+        joined = self.over(source, mixed) if style.both_residuals else self.over(mixed, source)
         if not layer.feed_forward:
             return joined
         inner = joined if style.post_norm else self.norm_of(joined)
@@ -253,7 +194,9 @@ class _Stack(Builder):
             return None
         tokens = self.input("layer_tokens", self.tokens * 4)
         count = len(self.model.layers)
-        rows = self.over(self.view(self.new(width, tokens), (width // count, count, self.tokens)))
+        rows = self.new(width, tokens)
+        rows.device = HOST
+        rows = self.over(self.view(rows, (width // count, count, self.tokens)))
         self.graph.expand(rows)
         projected = self.over(self.new(width, embedded))
         projected = self.norm(self.view(projected, (width // count, count, self.tokens)))
@@ -282,21 +225,3 @@ class _Stack(Builder):
         logits = self.new(self.model.vocab_size, current, count=count)
         logits.kept = True
         self.graph.expand(logits)
-
-
-def shown_layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """The layers without most repetitions of a pattern; all of them where there is no pattern.
-
-    Addresses alternate from one repetition to the next, with a cycle of a few: the number that is left over stays.
-    """
-    numbers = {layer: number for number, (layer, _) in enumerate(architecture.groups)}
-    kinds = [numbers[layer] for layer in architecture.layers]
-    for period in range(1, _LONGEST_PERIOD + 1):
-        for first in range(_LONGEST_LEAD + 1):
-            length = len(kinds) - first
-            if length >= 2 * period and kinds[first:-period] == kinds[first + period :]:
-                cycle = max(_CYCLE // period, 2)
-                kept = max(_SETTLED // period, 2)
-                removed = max(length // period - kept, 0) // cycle * cycle
-                return architecture.layers[:first] + architecture.layers[first + removed * period :]
-    return architecture.layers

@@ -7,8 +7,10 @@ from collections import Counter
 
 from msgspec.structs import replace
 
+from gpucheck.errors import UsageError
 from gpucheck.models.architecture import Part
 from gpucheck.models.gguf.keys import GgufKeys
+from gpucheck.models.gguf.names import KNOWN
 from gpucheck.models.gguf.reader import GgufHeader, GgufTensor
 from gpucheck.models.gguf.shape import gguf_shape
 from gpucheck.models.gguf.split import read_headers
@@ -24,7 +26,8 @@ def gguf_model(path: str, name: str | None = None) -> Model:
     """The model in the GGUF file at `path`, or in the split that it belongs to.
 
     `tensors` are exact, in the order of the files. `quant` is the mix that the file names, or else the type of most
-    of its weights. A file with a vision tower alone has no architecture, but a part.
+    of its weights. A file with a vision tower alone has no architecture, but a part. One of a
+    kind that is not known, and without the usual keys, has only its tensors.
 
     Raises:
         UsageError: a file cannot be read or is damaged; the sentence says where.
@@ -48,7 +51,12 @@ def gguf_model(path: str, name: str | None = None) -> Model:
         audio = bool(whole.metadata.get("clip.has_audio_encoder")) and not whole.metadata.get("clip.has_vision_encoder")
         part = Part(role="audio" if audio else "vision", parameters=sum(tensor.elements for tensor in listed))
         return replace(model, parts=(part,), issues=(*model.issues, "the file has a tower without its language model"))
-    shape = gguf_shape(whole)
+    try:
+        shape = gguf_shape(whole)
+    except UsageError as error:
+        if keys.name in KNOWN:
+            raise
+        return replace(model, issues=(*model.issues, f"the architecture {keys.name!r} is not known: {error}"))
     return replace(model, architecture=shape.architecture, parts=shape.parts, issues=(*model.issues, *shape.issues))
 
 

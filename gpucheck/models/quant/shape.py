@@ -75,8 +75,8 @@ class MixShape(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def value_ranks(self) -> dict[tuple[int, str], int]:
-        """The place of each value projection among all of them."""
-        return self._ranks(_VALUES, exact=True)
+        """The place of each value projection, of cross-attention too, among all of them."""
+        return self._ranks(_VALUES, end=True)
 
     @cached_property
     def down_ranks(self) -> dict[tuple[int, str], int]:
@@ -93,12 +93,12 @@ class MixShape(Struct, frozen=True, kw_only=True, dict=True):
         """The place of each up projection among all of them."""
         return self._ranks(("ffn_up",))
 
-    def _ranks(self, prefixes: tuple[str, ...], exact: bool = False) -> dict[tuple[int, str], int]:
+    def _ranks(self, prefixes: tuple[str, ...], end: bool = False) -> dict[tuple[int, str], int]:
         """By (layer, role), in the order in which the quantizer visits tensors: layer, then name."""
         pairs = sorted(
             (layer, role)
             for role, groups in self.by_role.items()
-            if (role in prefixes if exact else role.startswith(prefixes)) and not role.startswith("ffn_gate_inp")
+            if (role.endswith(prefixes) if end else role.startswith(prefixes)) and not role.startswith("ffn_gate_inp")
             for group in groups
             for layer in group.layers
         )

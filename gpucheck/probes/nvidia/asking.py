@@ -12,6 +12,7 @@ from gpucheck.probes.facts import State
 SOURCE = "nvml"
 HANDLE_TIMEOUT_S = 6.0  # without persistence mode the first question starts the GPU, which takes seconds
 GONE = {"nvml_gpu_is_lost": "lost", "nvml_gpu_not_found": "lost"}
+RESET_REQUIRED = "nvml_reset_required"
 SILENT = frozenset({"nvml_not_supported", "nvml_function_not_found", "nvml_deprecated"})
 NOT_AVAILABLE = frozenset({0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF})  # NVML_VALUE_NOT_AVAILABLE of both widths
 
@@ -57,9 +58,9 @@ class Asker:
         if answer.error == TIMEOUT:
             self.hangs(answer.detail)
             raise EndedError
-        if answer.error == "nvml_reset_required":
+        if answer.error == RESET_REQUIRED:
             self.state, self.detail = "needs_reset", f"NVML: {answer.detail or answer.error}"
-            self.issues.add("nvml_reset_required", SOURCE, f"{self.name}: facts are missing until it is reset")
+            self.issues.add(RESET_REQUIRED, SOURCE, f"{self.name}: facts are missing until it is reset")
         return answer.value, answer.error, answer.detail
 
     def ask(self, field: str, kind: type, *, needed: bool = False, device: str | None = None) -> Any:
@@ -89,7 +90,7 @@ class Asker:
 
     def failed(self, field: str, code: str, detail: str, *, needed: bool, device: str | None = None) -> None:
         """Note why a field has no value, unless that is no news."""
-        if code in {"nvml_reset_required", "not_recorded", "other_root"}:
+        if code in {RESET_REQUIRED, "not_recorded", "other_root"}:
             return  # the state says it once; nobody asked; nobody could
         if code in SILENT | {NOT_FOUND} and not needed:
             return

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gpucheck.host.answer import NO_PERMISSION, NOT_FOUND, NOT_RECORDED, OTHER_ROOT
 from gpucheck.host.host import Host
-from gpucheck.probes.facts import GpuReading, PciDevice, State
+from gpucheck.probes.facts import UNKNOWN_DRIVER, GpuReading, PciDevice, State
 from gpucheck.probes.nvidia.kernel import CARDS, KernelCard
 from gpucheck.probes.nvidia.smi_log import complete, sourced
 from gpucheck.probes.nvidia.values import pci_address
@@ -34,7 +34,16 @@ class Card(Struct, frozen=True):
     @property
     def driver(self) -> str | None:
         """The bound kernel driver; a card that only the module lists is bound to it."""
-        return self.pci.driver if self.pci is not None else MODULE
+        return MODULE if self.pci is None or self._module_alone_tells else self.pci.driver
+
+    @property
+    def may_be_bound(self) -> bool:
+        """Whether NVIDIA's driver is bound to it, or may be."""
+        return self.driver == MODULE or (self.pci is not None and not self.pci.driver_known)
+
+    @property
+    def _module_alone_tells(self) -> bool:
+        return self.kernel is not None and self.pci is not None and not self.pci.driver_known
 
 
 class Interface(Struct, frozen=True):
@@ -80,7 +89,7 @@ def _addressed(readings: Sequence[GpuReading], cards: Sequence[Card]) -> list[Gp
     #604), so that NVML knows its index only.
     """
     taken = {reading.pci_address for reading in readings}
-    free = [card for card in cards if card.address not in taken and card.driver == MODULE]
+    free = [card for card in cards if card.address not in taken and card.may_be_bound]
     placed = []
     for reading in readings:
         if reading.pci_address is None and free:
@@ -131,6 +140,8 @@ def _narrowed(reading: GpuReading, device: PciDevice) -> GpuReading:
 
 def _standing(host: Host, card: Card, talk: Interface, *, known: bool, listed: bool) -> tuple[State, str]:
     """State of a card that the driver's interface does not name, and why, in words."""
+    if card.driver is None and card.may_be_bound:
+        return "unknown", UNKNOWN_DRIVER
     if card.driver is None:
         loaded = f"; the nvidia module {talk.module_version} is loaded" if talk.module_version else ""
         return "no_driver", f"no kernel driver is bound to it{loaded}"

@@ -14,7 +14,7 @@ from gpucheck.host.host import Host
 from gpucheck.probes.collect import Issues
 from gpucheck.probes.facts import GpuReading
 from gpucheck.probes.nvidia import words
-from gpucheck.probes.nvidia.asking import SOURCE, Asker
+from gpucheck.probes.nvidia.asking import RESET_REQUIRED, SOURCE, Asker
 from gpucheck.probes.nvidia.nvml_gpu import read_gpu, reading
 
 GPUS_DEADLINE_S = 8.0
@@ -110,6 +110,8 @@ def _pair(gpu: Asker, other: Asker, question: str) -> int | None:
     answer = gpu.host.nvml(f"{gpu.name}-{other.name}", question)
     if answer.error == TIMEOUT:
         gpu.hangs(answer.detail)
+    elif answer.error == RESET_REQUIRED:  # of which of the two, is not said, so that no state tells it
+        gpu.issues.add(RESET_REQUIRED, SOURCE, f"{gpu.asking}: {answer.detail}")
     elif answer.error is not None:
         gpu.failed(question, answer.error, answer.detail, needed=False, device=f"{gpu.name}-{other.name}")
     return answer.value if isinstance(answer.value, int) else None

@@ -1,0 +1,74 @@
+"""What a workload needs, whatever the machine."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gpucheck.assess.workload import Workload
+from gpucheck.estimators.rows import Row
+from gpucheck.estimators.setting import Setting
+from gpucheck.estimators.stored import chosen_format
+from gpucheck.models.quantization import find_quantization
+from gpucheck.models.reference import ModelReference
+
+_DEFAULT_QUANTS = {"llama.cpp": "Q4_K_M", "ollama": "Q4_K_M", "transformers": "bf16"}
+
+
+class NeedMemory(Struct, frozen=True, kw_only=True):
+    """Bytes by component, each the sum of its rows; low and high bound the total.
+
+    `weights_bytes` are tensors, `kv_cache_bytes` includes recurrent state, `compute_bytes` output buffers;
+    `overhead_bytes` are contexts, metadata and copies.
+    """
+
+    weights_bytes: int
+    kv_cache_bytes: int
+    compute_bytes: int
+    overhead_bytes: int
+    total_bytes: int
+    low_bytes: int
+    high_bytes: int
+
+
+class Need(Struct, frozen=True, kw_only=True):
+    """The memory that a model needs in an engine: sums, the rows under them, and what was assumed."""
+
+    model: str
+    quant: str
+    engine: str
+    context: int
+    batch: int
+    memory: NeedMemory
+    rows: tuple[Row, ...]
+    assumptions: tuple[str, ...]
+
+
+def need_of(reference: ModelReference, quant: str | None, setting: Setting, gpus: int = 1) -> Need:
+    """The need of a model in a quantization, that of its file or the engine's usual one.
+
+    Raises:
+        UsageError: the quantization or an option is not known, or the engine needs a shape that is not known.
+    """
+    model = reference.model
+    named = chosen_format(model, quant or reference.quant, setting.engine)
+    found = named or find_quantization(_DEFAULT_QUANTS[setting.engine])
+    estimate = Workload(reference, found, setting).need()(gpus)
+    assumed = () if named else (f"stored in {found.name}",)
+    return Need(
+        model=reference.text,
+        quant=found.name,
+        engine=setting.engine,
+        context=setting.context,
+        batch=setting.batch,
+        memory=NeedMemory(
+            weights_bytes=estimate.weights_bytes,
+            kv_cache_bytes=estimate.kv_cache_bytes,
+            compute_bytes=estimate.compute_bytes,
+            overhead_bytes=estimate.overhead_bytes,
+            total_bytes=estimate.total_bytes,
+            low_bytes=estimate.low_bytes,
+            high_bytes=estimate.high_bytes,
+        ),
+        rows=estimate.rows,
+        assumptions=(*assumed, *estimate.assumptions),
+    )

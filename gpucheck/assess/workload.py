@@ -1,0 +1,76 @@
+"""What is asked to run, and how: the seam between the answers and the estimators."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gpucheck.assess.layers import Split
+from gpucheck.assess.memory import EffectiveMemory
+from gpucheck.assess.placement import Layered, Need, Placed, place
+from gpucheck.estimators.by_size import estimate_size
+from gpucheck.estimators.rows import Estimate
+from gpucheck.estimators.setting import Setting
+from gpucheck.models.quantization import Quantization
+from gpucheck.models.reference import ModelReference
+
+
+class Workload(Struct, frozen=True):
+    """A model in a quantization under a setting."""
+
+    reference: ModelReference
+    quant: Quantization
+    setting: Setting
+
+    @property
+    def known(self) -> bool:
+        """Whether the shape of the model is known, not only its size."""
+        return self.reference.model.architecture is not None
+
+    def need(self) -> Need:
+        """The estimate over so many GPUs, worked out once for each number.
+
+        Raises:
+            UsageError: an option is not the engine's, or the engine cannot run the format.
+        """
+        if self.known:
+            from gpucheck.estimators.known import estimate_known
+
+            return cache(partial(estimate_known, self.reference.model, self.quant, self.setting))
+        if self.reference.model.tensors:
+            from gpucheck.estimators.by_tensors import estimate_tensors
+
+            return cache(partial(estimate_tensors, self.reference.model, self.quant, self.setting))
+        return cache(partial(estimate_size, self.reference.size, self.quant, self.setting))
+
+    def layered(self) -> Layered | None:
+        """What each layer needs, where the engine splits by layers and the shape is known."""
+        if not self.known:
+            return None
+        from gpucheck.estimators.known import parts_of
+
+        parts = parts_of(self.reference.model, self.quant, self.setting)
+        return Layered(parts, self._divided) if parts else None
+
+    def placed(self, memory: EffectiveMemory) -> Placed:
+        """Where the workload would go on a machine with this memory.
+
+        Raises:
+            UsageError: an option is not the engine's, or the engine cannot run the format.
+        """
+        if self.known and str(self.setting.given.get("backend", "")).strip().lower() == "cpu":
+            memory = EffectiveMemory((), memory.host_bytes, memory.host_most_bytes)
+        return place(memory, self.need(), self.layered())
+
+    def _divided(self, gpus: int, split: Split) -> Estimate:
+        """What is needed with the layers of the split on so many GPUs."""
+        told = self.setting.given
+        on_gpus = sum(split.layers)
+        if on_gpus < split.total:
+            told.setdefault("n_gpu_layers", on_gpus + 1)  # the head is counted as well
+        if split.experts_on_host:
+            told["n_cpu_moe"] = split.experts_on_host
+        setting = replace(self.setting, options=tuple(sorted(told.items())))
+        return replace(self, setting=setting).need()(gpus)

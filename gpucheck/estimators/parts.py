@@ -1,0 +1,23 @@
+"""What a placement lays over devices."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Parts(Struct, frozen=True):
+    """Bytes of each layer with its cache, of the head, and of what each GPU needs beside them.
+
+    `expert_bytes` is the part of each layer that its routed experts are, which may stay on the host. `first_bytes`
+    lie on the first GPU (a projector). `told`: the options say which layers the GPUs hold, so that only those are
+    here, less the experts of the first `experts_on_host` of all `total_layers`.
+    """
+
+    layer_bytes: tuple[int, ...]
+    expert_bytes: tuple[int, ...]
+    head_bytes: int
+    device_bytes: int
+    first_bytes: int = 0
+    total_layers: int = 0
+    told: bool = False
+    experts_on_host: int = 0
