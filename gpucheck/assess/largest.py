@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from gpucheck.assess.command import command_for
 from gpucheck.assess.fit import FitAnswer, backend_of, fit_workload
 from gpucheck.assess.memory import effective_memory
 from gpucheck.assess.workload import Workload
@@ -29,9 +30,10 @@ def largest_models(machine: Machine, quant: str | None, setting: Setting) -> tup
     for name in (quant,) if quant else USUAL_QUANTS[setting.engine]:
         bits = find_quantization(name)
         for model in models:
-            answer = fit_workload(machine, memory, Workload(ModelReference(model.id, None, model), bits, setting))
+            workload = Workload(ModelReference(model.id, None, model), bits, setting)
+            answer = fit_workload(machine, memory, workload)
             if answer.fits in {"yes", "tight"}:
-                found.append(answer)
+                found.append(replace(answer, command=command_for(machine, workload, workload.placed(memory))))
                 break
     return tuple(found)
 

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from gpucheck.estimators.parts import Parts
 
-
 _SHARES = 64  # steps of the share that devices are filled to
 
 

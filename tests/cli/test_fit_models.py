@@ -97,6 +97,9 @@ def test_largest_names_a_model_for_each_quantization() -> None:
     answers = run("fit", "--largest", *CARD, "--json").json["fit"]
     assert [answer["quant"] for answer in answers] == ["bf16", "Q8_0", "Q4_K_M"]
     assert {answer["fits"] for answer in answers} <= {"yes", "tight"}
+    commands = run("fit", "--largest", *CARD, "--format", "command").out.splitlines()
+    assert commands == [answer["command"] for answer in answers]
+    assert all(command.startswith("llama-server -m ") for command in commands)
 
 
 def test_what_does_not_fit_comes_with_changes() -> None:
