@@ -92,6 +92,7 @@ def _laid(rooms: Sequence[int], sizes: Sequence[int], head: int, parts: Parts, e
     placed, index, used = [], 0, 0
     for place, room in enumerate(rooms):
         beside = parts.device_bytes + (0 if place else parts.first_bytes)
+        beside += parts.more_of_several_bytes if len(rooms) > 1 else 0
         left, start = room - beside, index
         while index < len(sizes) and left >= sizes[index]:
             left -= sizes[index]

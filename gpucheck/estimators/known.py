@@ -68,8 +68,9 @@ def _parts(model: Model, quant: Quantization, setting: Setting) -> Parts:
     experts = [0 if told else ceil(layer.expert_bytes * held.ratio) for layer in parts.layers[start:]]
     head = ceil((parts.output_bytes + parts.tied_bytes) * held.ratio) if options.n_gpu_layers else 0
     return Parts(
-        tuple(layers), tuple(experts), head, device, options.mmproj_bytes, count, told, min(kept, count) if told else 0
-    )
+        tuple(layers), tuple(experts), head, device, options.mmproj_bytes, count, told,
+        min(kept, count) if told else 0, max(max(parts.several(options, 2).devices) - parts.device_compute_bytes, 0),
+    )  # fmt: skip
 
 
 def _on_gpu(layer: LayerNeed, ratio: float, options: LlamaCppOptions, *, shed: bool) -> int:
@@ -120,7 +121,8 @@ def _llama_cpp(model: Model, architecture: Architecture, quant: Quantization, se
     held = stored(model, quant)
     parts = _needs(model, architecture, quant, setting, options)
     if options.gpu:
-        rows = [each for row in gpu_rows(parts, options) for each in _over(row, max(gpus, 1))]
+        buffers = parts.several(options, gpus).devices if gpus > 1 else ()
+        rows = [each for row in gpu_rows(parts, options) for each in _over(row, max(gpus, 1), buffers)]
         if gpus > 1:
             unused = (gpus - 1) * max((layer.bytes for layer in parts.layers), default=0)
             rows.append(Row("overhead", 0, 0, unused, "range", "room that whole layers leave on the cards", "gpu"))
@@ -147,11 +149,22 @@ def _told(model: Model, held: Stored) -> tuple[str, ...]:
     return (*words, *model.issues)
 
 
-def _over(row: Row, gpus: int) -> Iterable[Row]:
-    """Rows of buffers and contexts, once for each GPU; the others are divided over them."""
+def _over(row: Row, gpus: int, buffers: tuple[int, ...]) -> Iterable[Row]:
+    """Rows of buffers and contexts, once for each GPU; the others are divided over them.
+
+    Compute buffers are those of the first GPU, of those between, and of the last, each with the row's band.
+    """
     if gpus == 1 or row.device != "gpu" or row.component not in {"compute", "overhead"}:
         return (row,)
-    return tuple(replace(row, device=f"gpu{index}") for index in range(gpus))
+    if row.component == "overhead" or row.basis == "range":
+        return tuple(replace(row, device=f"gpu{index}") for index in range(gpus))
+    sizes = (buffers[0], *(buffers[1:-1] or buffers[-1:]) * (gpus - 2), buffers[-1])
+    return tuple(_resized(replace(row, device=f"gpu{index}"), size) for index, size in enumerate(sizes))
+
+
+def _resized(row: Row, size: int) -> Row:
+    ratio = size / row.bytes if row.bytes else 1.0
+    return replace(row, bytes=size, low_bytes=round(row.low_bytes * ratio), high_bytes=round(row.high_bytes * ratio))
 
 
 def _weighed(rows: list[Row], held: Stored, tied: int) -> list[Row]:

@@ -10,7 +10,8 @@ class Parts(Struct, frozen=True):
 
     `expert_bytes` is the part of each layer that its routed experts are, which may stay on the host. `first_bytes`
     lie on the first GPU (a projector). `told`: the options say which layers the GPUs hold, so that only those are
-    here, less the experts of the first `experts_on_host` of all `total_layers`.
+    here, less the experts of the first `experts_on_host` of all `total_layers`. `more_of_several_bytes` is what each
+    of several GPUs needs more than a single one.
     """
 
     layer_bytes: tuple[int, ...]
@@ -21,3 +22,4 @@ class Parts(Struct, frozen=True):
     total_layers: int = 0
     told: bool = False
     experts_on_host: int = 0
+    more_of_several_bytes: int = 0

@@ -40,7 +40,8 @@ def on_each(found: Parts, layers: tuple[int, ...], experts_on_host: int = 0) -> 
     ][len(found.layer_bytes) - sum(layers) :]
     sums = []
     for count in layers:
-        sums.append(sum(held[:count]) + found.device_bytes)
+        more = found.more_of_several_bytes if len(layers) > 1 else 0
+        sums.append(sum(held[:count]) + found.device_bytes + more)
         held = held[count:]
     sums[-1] += found.head_bytes
     return sums
