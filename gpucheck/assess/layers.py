@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -80,30 +82,23 @@ def _without_experts(rooms: Sequence[int], parts: Parts) -> Split | None:
 
 
 def _shed(rooms: Sequence[int], parts: Parts, count: int) -> Split | None:
-    sizes = [
-        size - (experts if index < count else 0)
-        for index, (size, experts) in enumerate(zip(parts.layer_bytes, parts.expert_bytes, strict=True))
-    ]
-    return _laid(rooms, sizes, parts.head_bytes, parts, count)
+    kept = [size - experts for size, experts in zip(parts.layer_bytes[:count], parts.expert_bytes, strict=False)]
+    return _laid(rooms, (*kept, *parts.layer_bytes[count:]), parts.head_bytes, parts, count)
 
 
 def _laid(rooms: Sequence[int], sizes: Sequence[int], head: int, parts: Parts, experts_on_host: int) -> Split | None:
     """Layers in their order over the devices in theirs, each filled as far as it goes; the head goes to the last."""
+    ends = list(accumulate(sizes, initial=0))
     placed, index, used = [], 0, 0
     for place, room in enumerate(rooms):
         beside = parts.device_bytes + (0 if place else parts.first_bytes)
         beside += parts.more_of_several_bytes if len(rooms) > 1 else 0
         left, start = room - beside, index
-        while index < len(sizes) and left >= sizes[index]:
-            left -= sizes[index]
-            index += 1
-        last = place == len(rooms) - 1
-        if last and index == len(sizes) and left < head:
-            return None
-        placed.append(index - start)
         if left < 0:
             return None
-        used += sum(sizes[start:index]) + beside
-    if index < len(sizes):
+        index = bisect_right(ends, ends[start] + left) - 1
+        placed.append(index - start)
+        used += ends[index] - ends[start] + beside
+    if index < len(sizes) or left - (ends[index] - ends[start]) < head:
         return None
     return Split(tuple(placed), parts.total_layers or len(parts.layer_bytes), experts_on_host, used + head)

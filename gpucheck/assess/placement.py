@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
@@ -24,11 +25,21 @@ _WORTHWHILE = 1 / 60  # of the weights: a GPU that cannot hold one layer takes n
 _TRIES = 5
 
 
-class Layered(Struct, frozen=True):
-    """What a placement by whole layers goes by: the parts, and what the GPUs and the host need with some of them."""
+class Layered(Struct, frozen=True, dict=True):
+    """What a placement by whole layers goes by: the parts, and what the GPUs and the host need with some of them.
 
-    parts: Parts
+    `told`: the options say which layers the GPUs hold. The parts are worked out when they are first asked for.
+    """
+
+    total: int
+    told: bool
+    of: Callable[[], Parts]
     divided: Divided
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The bytes of layers, head and devices."""
+        return self.of()
 
 
 class Placement(Struct, frozen=True):
@@ -112,7 +123,7 @@ def _on_host(memory: EffectiveMemory, need: Need) -> Placed:
 
 def _on_pool(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered | None) -> Placed | None:
     """The answer if the known devices of the pool hold it: the fewest for yes, or else those for tight."""
-    if layered and layered.parts.told:
+    if layered and layered.told:
         return None  # layers or experts stay on the host, as the options say
     tight: Placed | None = None
     room = 0
@@ -124,7 +135,7 @@ def _on_pool(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered |
         fits = _rating_beside(pool, memory, estimate, room)
         if fits == "no" or (fits == "tight" and tight):
             continue
-        split = whole(_rooms(pool)[:count], layered.parts) if layered else None
+        split = _whole(pool, count, layered) if layered else None
         if split is None and layered:
             continue
         mode: Mode = "one_gpu" if count == 1 else "several_gpus"
@@ -133,6 +144,13 @@ def _on_pool(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered |
             return placed
         tight = placed
     return tight
+
+
+def _whole(pool: Pool, count: int, layered: Layered) -> Split | None:
+    """All layers over the first devices of the pool; a single one that has the room for their sum holds them."""
+    if count == 1:
+        return Split((layered.total,), layered.total, 0, 0)
+    return whole(_rooms(pool)[:count], layered.parts)
 
 
 def _rooms(pool: Pool) -> list[int]:
@@ -158,7 +176,7 @@ def _not_on_gpus(memory: EffectiveMemory, need: Need, layered: Layered | None) -
     divided = [placed for pool in memory.pools if (placed := _divided(pool, memory, need, layered))]
     if divided:
         return max(divided, key=lambda placed: placed.placement.gpu_bytes)
-    told = layered is not None and layered.parts.told
+    told = layered is not None and layered.told
     if not told and memory.host_bytes is not None:
         on_cpu = need(0)
         if on_cpu.total_bytes <= memory.host_bytes:
@@ -184,7 +202,7 @@ def _divided(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered |
     rooms = _rooms(pool)
     if memory.host_bytes is None or not rooms:
         return None
-    if layered and layered.parts.told:
+    if layered and layered.told:
         counts = range(1, len(rooms) + 1)
         return next((placed for count in counts if (placed := _by_layers(pool, memory, layered, count))), None)
     beside = layered.parts.device_bytes if layered else _per_device(need)
@@ -198,7 +216,7 @@ def _divided(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered |
 def _by_layers(pool: Pool, memory: EffectiveMemory, layered: Layered, count: int) -> Placed | None:
     """As many whole layers as the devices take, or those that the options name; the rest must find room in RAM."""
     rooms, less = _rooms(pool)[:count], 0
-    lay = whole if layered.parts.told else most
+    lay = whole if layered.told else most
     for _ in range(_TRIES):  # what a GPU borrows of the host to work on it depends on what lies there
         split = lay([room - less for room in rooms], layered.parts)
         if split is None:

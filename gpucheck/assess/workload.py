@@ -49,10 +49,14 @@ class Workload(Struct, frozen=True):
         """What each layer needs, where the engine splits by layers and the shape is known."""
         if not self.known:
             return None
-        from gpucheck.estimators.known import parts_of
+        from gpucheck.estimators.known import parts_of, told_layers
 
-        parts = parts_of(self.reference.model, self.quant, self.setting)
-        return Layered(parts, self._divided) if parts else None
+        shape = self.reference.model.architecture
+        if shape is None or self.setting.engine == "transformers":
+            return None
+        told = told_layers(len(shape.layers), self.setting)
+        of = partial(parts_of, self.reference.model, self.quant, self.setting)
+        return Layered(len(shape.layers), told, of, self._divided)
 
     def placed(self, memory: EffectiveMemory) -> Placed:
         """Where the workload would go on a machine with this memory.

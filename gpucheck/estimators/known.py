@@ -40,10 +40,18 @@ def estimate_known(model: Model, quant: Quantization, setting: Setting, gpus: in
     return _llama_cpp(model, architecture, quant, setting, gpus)
 
 
-def parts_of(model: Model, quant: Quantization, setting: Setting) -> Parts | None:
-    """What the layers of the model need on GPUs under llama.cpp; None under an engine that does not split by layer."""
-    if setting.engine == "transformers":
-        return None
+def told_layers(count: int, setting: Setting) -> bool:
+    """Whether llama.cpp's options say which of the `count` layers or experts stay on the host."""
+    options = _options(setting, True)
+    return 0 <= options.n_gpu_layers <= count or options.n_cpu_moe > 0
+
+
+def parts_of(model: Model, quant: Quantization, setting: Setting) -> Parts:
+    """What the layers of the model need on GPUs under llama.cpp.
+
+    Raises:
+        UsageError: an option is not the engine's.
+    """
     kept: dict[tuple[str, Setting], Parts] = model.memo.setdefault("parts", {})
     key = quant.name, setting
     if key not in kept:
@@ -59,7 +67,7 @@ def _parts(model: Model, quant: Quantization, setting: Setting) -> Parts:
     count, kept = len(parts.layers), options.n_cpu_moe
     fewer = 0 <= options.n_gpu_layers <= count
     start = count - max(options.n_gpu_layers - 1, 0) if fewer else 0  # the head is the first of them
-    told = fewer or kept > 0
+    told = told_layers(count, setting)
     layers = [
         _on_gpu(layer, held.ratio, options, shed=position < kept)
         for position, layer in enumerate(parts.layers)
@@ -104,11 +112,15 @@ def _engine_defaults(setting: Setting) -> dict[str, object]:
 def _needs(
     model: Model, architecture: Architecture, quant: Quantization, setting: Setting, options: LlamaCppOptions
 ) -> Needs:
-    kept: dict[tuple[str, Setting, str], Needs] = model.memo.setdefault("needs", {})
-    key = quant.name, setting, options.backend
+    """What each part needs; where the parts go (`n_gpu_layers`, `n_cpu_moe`) does not change it."""
+    kept: dict[tuple[str, int, int, LlamaCppOptions], Needs] = model.memo.setdefault("needs", {})
+    alike = options
+    if options.n_gpu_layers >= 0 or options.n_cpu_moe:
+        alike = replace(options, n_gpu_layers=-1, n_cpu_moe=0)
+    key = quant.name, setting.context, setting.batch, alike
     if key not in kept:
         held = stored(model, quant)
-        kept[key] = needs(architecture, held.weights, setting.context, setting.batch, options)
+        kept[key] = needs(architecture, held.weights, setting.context, setting.batch, alike)
     return kept[key]
 
 
@@ -124,7 +136,7 @@ def _llama_cpp(model: Model, architecture: Architecture, quant: Quantization, se
         buffers = parts.several(options, gpus).devices if gpus > 1 else ()
         rows = [each for row in gpu_rows(parts, options) for each in _over(row, max(gpus, 1), buffers)]
         if gpus > 1:
-            unused = (gpus - 1) * max((layer.bytes for layer in parts.layers), default=0)
+            unused = (gpus - 1) * parts.largest_layer_bytes
             rows.append(Row("overhead", 0, 0, unused, "range", "room that whole layers leave on the cards", "gpu"))
     else:
         rows = cpu_rows(parts, options)

@@ -68,13 +68,15 @@ def gpu_rows(parts: Needs, options: LlamaCppOptions) -> list[Row]:
     first = count - max(held - 1, 0)
     layers, left = parts.layers[first:], parts.layers[:first]
     moved = _moved(parts.layers, left, options.n_cpu_moe)
-    weights = sum(layer.weights_bytes for layer in layers) - moved
+    whole = parts.sums if not left else _sums(layers)
+    weights = whole[0] - moved
     weights += (parts.output_bytes + parts.tied_bytes) if head else 0
-    host = parts.input_bytes + sum(layer.weights_bytes for layer in left) + moved
+    behind = _sums(left)
+    host = parts.input_bytes + behind[0] + moved
     host += 0 if head else parts.output_bytes
     rows = [_exact("weights", weights, "tensors on the GPU", "gpu"), _exact("weights", host, "embedding", "host")]
-    rows += _cache_rows(layers, "gpu" if options.offload_kqv else "host")
-    rows += _cache_rows(left, "host")
+    rows += _cache_rows(whole, "gpu" if options.offload_kqv else "host")
+    rows += _cache_rows(behind, "host")
     rows.append(_device_compute(parts, left, options))
     rows.append(_host_compute(parts.host_compute_bytes))
     rows.append(_exact("compute", parts.logits_bytes, "logits that are handed out", "host"))
@@ -89,9 +91,9 @@ def gpu_rows(parts: Needs, options: LlamaCppOptions) -> list[Row]:
 
 def cpu_rows(parts: Needs, options: LlamaCppOptions) -> list[Row]:
     """Everything in memory of the host."""
-    weights = parts.input_bytes + parts.output_bytes + sum(layer.weights_bytes for layer in parts.layers)
+    weights = parts.input_bytes + parts.output_bytes + parts.sums[0]
     rows = [_exact("weights", weights + options.mmproj_bytes, "the file's tensors", "host")]
-    rows += _cache_rows(parts.layers, "host")
+    rows += _cache_rows(parts.sums, "host")
     rows.append(_host_compute(parts.cpu_compute_bytes))
     rows.append(_exact("compute", parts.logits_bytes, "logits that are handed out", "host"))
     rows.append(Row("overhead", PROCESS.likely, PROCESS.low, PROCESS.high, "range", "the process itself", "host"))
@@ -106,8 +108,19 @@ def _moved(layers: tuple[LayerNeed, ...], left: tuple[LayerNeed, ...], n_cpu_moe
     return sum(layer.expert_bytes for layer in layers[len(left) : n_cpu_moe])
 
 
-def _cache_rows(layers: tuple[LayerNeed, ...], device: str) -> list[Row]:
-    cache, state = sum(layer.cache_bytes for layer in layers), sum(layer.state_bytes for layer in layers)
+def _sums(layers: tuple[LayerNeed, ...]) -> tuple[int, int, int]:
+    """Weights, caches and states of these layers together."""
+    if not layers:
+        return 0, 0, 0
+    return (
+        sum([layer.weights_bytes for layer in layers]),
+        sum([layer.cache_bytes for layer in layers]),
+        sum([layer.state_bytes for layer in layers]),
+    )
+
+
+def _cache_rows(sums: tuple[int, int, int], device: str) -> list[Row]:
+    _, cache, state = sums
     return [_exact("kv_cache", cache, "keys and values", device), _exact("kv_cache", state, "recurrent state", device)]
 
 
@@ -132,6 +145,8 @@ def _device_compute(parts: Needs, left: tuple[LayerNeed, ...], options: LlamaCpp
     borrowed = max((layer.largest_bytes for layer in left), default=0)
     if not left and options.n_cpu_moe:
         borrowed = max((layer.largest_bytes for layer in parts.layers[: options.n_cpu_moe]), default=0)
+    if not left and not borrowed and options.offload_kqv:
+        return plain
     away = left if options.offload_kqv else parts.layers
     cache = max((layer.cache_bytes for layer in away), default=0)
     if not borrowed and not cache:

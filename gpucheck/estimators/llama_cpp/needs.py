@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import cast
 
 from msgspec import Struct
@@ -45,7 +46,7 @@ class LayerNeed(Struct, frozen=True):
         return self.weights_bytes + self.cache_bytes + self.state_bytes
 
 
-class Needs(Struct, frozen=True, kw_only=True):
+class Needs(Struct, frozen=True, kw_only=True, dict=True):
     """The parts of a model at one context.
 
     `input_bytes` (embeddings) stay on the host. `output_bytes` are norm and head; the head of a model with tied
@@ -60,11 +61,31 @@ class Needs(Struct, frozen=True, kw_only=True):
     tied_bytes: int
     device_compute_bytes: int
     host_compute_bytes: int
-    cpu_compute_bytes: int
     logits_bytes: int
     repacked_bytes: int
     geometry: Geometry
     architecture: Architecture
+    options: LlamaCppOptions
+
+    @cached_property
+    def cpu_compute_bytes(self) -> int:
+        """The buffer of the CPU alone."""
+        return buffer_bytes(self.architecture, self.geometry, self.options)
+
+    @cached_property
+    def largest_layer_bytes(self) -> int:
+        """What the layer that needs most takes with it."""
+        return max([layer.bytes for layer in self.layers], default=0)
+
+    @cached_property
+    def sums(self) -> tuple[int, int, int]:
+        """Weights, caches and states of all layers together."""
+        layers = self.layers
+        return (
+            sum([layer.weights_bytes for layer in layers]),
+            sum([layer.cache_bytes for layer in layers]),
+            sum([layer.state_bytes for layer in layers]),
+        )
 
     def several(self, options: LlamaCppOptions, devices: int) -> Buffers:
         """The compute buffers of so many GPUs that hold all layers between them, and of their host."""
@@ -92,7 +113,6 @@ class _Kept(Struct, frozen=True):
     groups: tuple[tuple[int, int], ...]
     device: int
     host: int
-    cpu: int
     logits: int
 
 
@@ -113,11 +133,11 @@ def needs(
         tied_bytes=held.tied_bytes,
         device_compute_bytes=kept.device,
         host_compute_bytes=kept.host,
-        cpu_compute_bytes=kept.cpu,
         logits_bytes=kept.logits,
         repacked_bytes=held.repacked_bytes if options.use_extra_bufts else 0,
         geometry=kept.geometry,
         architecture=architecture,
+        options=options,
     )
 
 
@@ -133,8 +153,7 @@ def _kept(architecture: Architecture, context: int, batch: int, options: LlamaCp
             for layer, _ in architecture.groups
         )
         beside = device_buffers(architecture, cells, options) if options.gpu else Buffers(0, (0,))
-        cpu = buffer_bytes(architecture, cells, options)
-        known[key] = _Kept(cells, groups, beside.devices[0], beside.host, cpu, output_bytes(architecture, cells))
+        known[key] = _Kept(cells, groups, beside.devices[0], beside.host, output_bytes(architecture, cells))
     return known[key]
 
 

@@ -82,7 +82,7 @@ def parse_options(given: Mapping[str, object]) -> LlamaCppOptions:
     """
     if not given:
         return DEFAULTS
-    fields = {field.name: field for field in msgspec.structs.fields(LlamaCppOptions)}
+    fields = LlamaCppOptions.__struct_fields__
     values: dict[str, object] = {}
     for name, value in given.items():
         if name not in fields:
