@@ -13,7 +13,7 @@ from gpucheck.assess.memory import EffectiveMemory, effective_memory
 from gpucheck.assess.placement import Answer, Mode, Placed, Placement, place
 from gpucheck.assess.workload import Workload
 from gpucheck.estimators.rows import Estimate, Row
-from gpucheck.estimators.setting import DEFAULT, USUAL_QUANTS, Setting
+from gpucheck.estimators.setting import DEFAULT, NAMED_QUANTS, USUAL_QUANTS, Setting
 from gpucheck.machine.types import Machine
 from gpucheck.models.quantization import find_quantization
 from gpucheck.models.reference import ModelReference, parse_reference
@@ -121,7 +121,7 @@ def fit_model(
     """Whether the model fits the machine under this setting, with the machine's own backend.
 
     `quant` comes before that of the reference, and that before the one a file is stored in. Without any it is the
-    first of 16, 8 and 4 bits that fits best.
+    first of 16 to 4 bits that fits best.
 
     Raises:
         UsageError: the quantization or an option is not known.
@@ -140,7 +140,8 @@ def workloads(reference: ModelReference, quant: str | None, setting: Setting) ->
     from gpucheck.estimators.stored import chosen_format
 
     found = chosen_format(reference.model, quant or reference.quant, setting.engine)
-    usual = (find_quantization(name) for name in USUAL_QUANTS[setting.engine])
+    names = NAMED_QUANTS if reference.model.architecture else USUAL_QUANTS
+    usual = (find_quantization(name) for name in names[setting.engine])
     return tuple(Workload(reference, each, setting) for each in ((found,) if found else usual))
 
 

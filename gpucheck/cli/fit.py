@@ -51,7 +51,7 @@ def command(
 
     MODEL is a size (7b, 70b@q4, 8x7b, 30b-a3b@Q8_0), whose answer is a range; or, with an exact shape, a name of
     `gpucheck models`, a config.json, a directory with one, a .gguf or .safetensors file, a model in the local stores
-    of Hugging Face, LM Studio or Ollama, or hf:ORG/NAME. Without a quantization: the best of 16, 8 and 4 bits that
+    of Hugging Face, LM Studio or Ollama, or hf:ORG/NAME. Without a quantization: the best of 16 to 4 bits that
     fits.
     """
     from gpucheck import api

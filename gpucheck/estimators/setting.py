@@ -18,6 +18,13 @@ USUAL_QUANTS: dict[str, tuple[str, ...]] = {
 }
 """For each engine, from the most faithful to the smallest; a model without a quantization gets the first that fits."""
 
+NAMED_QUANTS: dict[str, tuple[str, ...]] = {
+    "llama.cpp": ("bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"),
+    "ollama": ("bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"),
+    "transformers": ("bf16", "int8", "nf4"),
+}
+"""The same for a model of known shape, whose answer is exact enough to tell 6 bits from 5."""
+
 
 class Setting(Struct, frozen=True):
     """Tokens of context for each sequence, sequences at once, the engine and its options by their own names.
