@@ -27,6 +27,7 @@ assert output("--version").startswith("gpucheck ")
 assert json.loads(output("--simulate", "2x RTX 4090", "--json"))["category"]["name"] == "Consumer"
 output("--simulate", "A100", code=2)
 assert "H100 PCIe" in output("gpus", "H100")
+assert json.loads(output("explain", "GC301", "--json"))["pages"][0]["steps"]  # the pages are in the wheel
 output("record", "box.json")
 replayed = json.loads(output("--machine", "box.json", "--json"))
 assert replayed["machine"]["source"] == "recording", replayed

@@ -7,6 +7,7 @@ of drivers 418 to 610; 615 is from one source.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _CUDA_BY_BRANCH = {
     418: "10.1", 440: "10.2", 450: "11.0", 455: "11.1", 460: "11.2", 465: "11.3", 470: "11.4", 495: "11.5",
@@ -24,6 +25,8 @@ def highest_cuda(driver_version: str) -> str | None:
     return _CUDA_BY_BRANCH.get(int(branch)) if branch.isdecimal() and len(branch) < 5 else None
 
 
+NEWEST_BRANCH = 610  # recorded on Linux and on Windows
+
 _LAST_BRANCH_BY_MAJOR = {
     "3": 470,  # Kepler: a K80 needs the 470 branch
     "5": 580, "6": 580, "7.0": 580,  # Maxwell, Pascal and Volta: 590 "will ignore this GPU" (nixos-hardware #1880)
@@ -34,6 +37,26 @@ def last_branch(compute_capability: str | None) -> int | None:
     """The last driver branch for a card, None where no branch has dropped it yet (Turing and newer), or unknown."""
     capability = compute_capability or ""
     return _LAST_BRANCH_BY_MAJOR.get(capability) or _LAST_BRANCH_BY_MAJOR.get(capability.partition(".")[0])
+
+
+def newest_branch(compute_capabilities: Iterable[str]) -> int:
+    """The newest branch that still drives cards of all of these, as far as is known."""
+    return min([NEWEST_BRANCH, *(last for one in compute_capabilities if (last := last_branch(one)) is not None)])
+
+
+def first_cuda(compute_capability: str) -> str | None:
+    """The CUDA that came with a generation: no older driver knows its cards. None where that rules nothing out.
+
+    For Blackwell alone (NVIDIA's CUDA 12.8 release notes): the oldest build with code for older cards needs a driver
+    that has all of them.
+    """
+    return "12.8" if compute_capability.partition(".")[0] in {"10", "12"} else None
+
+
+def cuda_key(cuda: str | None) -> tuple[int, int] | None:
+    """A CUDA version, or a build's tag, to compare by: (12, 8) of "12.8" and of "cu128"; None of what is neither."""
+    found = re.fullmatch(r"(?:cu)?(\d{1,2})\.?(\d)", cuda or "")
+    return (int(found[1]), int(found[2])) if found else None
 
 
 # By local version tag, for Linux and for Windows: the oldest driver that runs it by minor-version compatibility

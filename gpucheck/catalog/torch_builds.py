@@ -17,9 +17,15 @@ from msgspec import Struct
 
 from gpucheck.catalog.cards import DATA
 
+AS_OF = "2026-11-23"
 INDEX = "https://download.pytorch.org/whl/"
 
 _TARGET = re.compile(r"(sm|compute)_(\d{1,2})(\d)([af]?)")
+# The oldest Python of the releases from a version on: package metadata of the default Linux wheels
+_PYTHON_FROM = (((2, 15), "3.11"), ((2, 9), "3.10"), ((2, 6), "3.9"), ((2, 0), "3.8"))
+# Which ROCm builds a release has, where that is known (PyTorch's build scripts)
+_ROCM_OF = {"2.13": ("rocm7.2", "rocm7.1"), "2.11": ("rocm7.2", "rocm7.1"), "2.6": ("rocm6.2.4",)}
+_WHOLE_FROM = (2, 11)  # of older releases the table lacks some builds
 _RELEASE = re.compile(r"\d{1,4}(?:\.\d{1,4}){1,3}")
 _TEGRA = frozenset({(5, 3), (6, 2), (7, 2), (8, 7)})
 
@@ -45,6 +51,10 @@ class TorchBuild(Struct, frozen=True):
         """What to ask pip for: torch, or the newest version of the row."""
         exact = self.last.count(".") > 1
         return f"torch=={self.last}{'' if exact else '.*'}" if self.last else "torch"
+
+    def in_series(self, version: str) -> bool:
+        """Whether the row is about a version or a release of its series: 2.15.0 is in 2.15."""
+        return self.covers(version) or self.first.startswith(f"{version}.")
 
     def covers(self, version: str) -> bool:
         """Whether the row is about a version; 2.12 to 2.14 has every 2.13.x. A preview (2.9.0a0) is in no row."""
@@ -95,6 +105,41 @@ def runs_on(targets: Sequence[str], device: str) -> bool:
     if not (major.isdecimal() and minor.isdecimal()) or len(device) > 5:
         return False
     return any(_runs(target, (int(major), int(minor))) for target in targets)
+
+
+def needs_ptx(targets: Sequence[str], device: str) -> bool:
+    """Whether a GPU can run a build only by having the driver compile its PTX."""
+    return runs_on(targets, device) and not runs_on([one for one in targets if not one.startswith("compute")], device)
+
+
+def is_release(version: str) -> bool:
+    """Whether a text is a version that the table can be asked for: 2.9 or 2.9.1, but no preview and no local tag."""
+    return _RELEASE.fullmatch(version) is not None
+
+
+def release_key(version: str) -> tuple[int, ...]:
+    """A torch version to sort by."""
+    return _numbers(version)
+
+
+def is_whole(version: str) -> bool:
+    """Whether the table has every CUDA build of a version, so that what is not in it does not exist."""
+    return _numbers(version)[:2] >= _WHOLE_FROM
+
+
+def oldest_python(version: str) -> str | None:
+    """The oldest Python that a release runs on; None of releases before 2.0."""
+    return next((python for first, python in _PYTHON_FROM if _numbers(version)[:2] >= first), None)
+
+
+def rocm_builds(version: str) -> tuple[str, ...] | None:
+    """The ROCm builds of a release, the newest first; None where they are not known."""
+    return _ROCM_OF.get(".".join(version.split(".")[:2]))
+
+
+def rocm_release(build: str) -> str | None:
+    """The newest series that is known to have a ROCm build: 2.13 of rocm7.2."""
+    return next((series for series, builds in _ROCM_OF.items() if build in builds), None)
 
 
 def maker_of(build: str | None) -> Literal["NVIDIA", "AMD"] | None:

@@ -9,6 +9,9 @@ import click
 COMMANDS = {
     "report": "the whole answer for this machine (the default)",
     "fit": "does a model of this size fit, and where",
+    "doctor": "what is wrong, and the commands that mend it",
+    "explain": "what a finding's code means",
+    "torch": "which build of PyTorch suits this machine",
     "gpus": "the catalogue of cards and their categories",
     "models": "the catalogue of models and their shapes",
     "record": "write a recording of this machine for a bug report",

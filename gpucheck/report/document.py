@@ -14,9 +14,12 @@ from msgspec import Struct
 
 from gpucheck.assess.entry import CardEntry
 from gpucheck.assess.findings import Finding
+from gpucheck.assess.findings.pages import Explanation
 from gpucheck.assess.fit import FitAnswer
+from gpucheck.assess.torch_build import TorchBuild
 from gpucheck.machine.types import Machine, MachineCategory
 from gpucheck.models.entry import ModelEntry
+from gpucheck.probes.facts import ProbeIssue
 
 FORMAT_VERSION = "1.0"
 
@@ -49,6 +52,34 @@ class FitReport(Struct, frozen=True, kw_only=True):
     machine: Machine
     category: MachineCategory
     fit: tuple[FitAnswer, ...]
+
+
+class DoctorReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck doctor`: the findings, the worst first, and what could not be looked at or was assumed."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["doctor"] = "doctor"
+    tool: Tool
+    findings: tuple[Finding, ...]
+    issues: tuple[ProbeIssue, ...]
+
+
+class ExplainReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck explain [CODE…]`: the pages of the named codes, or of all."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["explain"] = "explain"
+    tool: Tool
+    pages: tuple[Explanation, ...]
+
+
+class TorchReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck torch`: the build of PyTorch that suits the machine, or why there is none."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["torch"] = "torch"
+    tool: Tool
+    torch: TorchBuild
 
 
 class CatalogueReport(Struct, frozen=True, kw_only=True):
@@ -86,9 +117,10 @@ class ErrorReport(Struct, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
-Document = Report | FitReport | CatalogueReport | ModelsReport | ErrorReport
+Document = Report | FitReport | DoctorReport | ExplainReport | CatalogueReport | ModelsReport | ErrorReport
 DOCUMENTS: dict[str, type[Document]] = {
-    "report": Report, "fit": FitReport, "gpus": CatalogueReport, "models": ModelsReport, "error": ErrorReport,
+    "report": Report, "fit": FitReport, "doctor": DoctorReport, "explain": ExplainReport, "gpus": CatalogueReport,
+    "models": ModelsReport, "error": ErrorReport,
 }  # fmt: skip
 
 

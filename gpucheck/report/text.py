@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from gpucheck.assess.findings import Finding
 from gpucheck.assess.memory import effective_memory
 from gpucheck.machine.types import Machine
-from gpucheck.report.document import CatalogueReport, Document, ErrorReport, FitReport, ModelsReport, Report
+from gpucheck.report.document import (
+    CatalogueReport,
+    DoctorReport,
+    Document,
+    ErrorReport,
+    ExplainReport,
+    FitReport,
+    ModelsReport,
+    Report,
+)
 from gpucheck.report.headline import headline, problem_line
 from gpucheck.report.page import Page
+from gpucheck.report.text_doctor import show_doctor, show_pages, show_problems, show_unknowns
 from gpucheck.report.text_fit import show_answer, show_ranges, show_table
 from gpucheck.report.text_gpus import show_gpus
 from gpucheck.report.text_models import show_models
@@ -21,7 +30,6 @@ _FEATURES = {
     "amx_int8": "AMX", "asimd": "NEON", "asimddp": "dot product", "i8mm": "i8mm", "sve": "SVE", "sve2": "SVE2",
     "bf16": "BF16",
 }  # fmt: skip
-_MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
 
 
 def print_document(document: Document, console: Console, verbose: bool) -> None:
@@ -31,6 +39,10 @@ def print_document(document: Document, console: Console, verbose: bool) -> None:
         _report(page, document, verbose)
     elif isinstance(document, FitReport):
         _fit(page, document, verbose)
+    elif isinstance(document, DoctorReport):
+        show_doctor(page, document.findings, document.issues, verbose)
+    elif isinstance(document, ExplainReport):
+        show_pages(page, document.pages, whole=verbose)
     elif isinstance(document, CatalogueReport):
         _catalogue(page, document, verbose)
     elif isinstance(document, ModelsReport):
@@ -54,8 +66,8 @@ def _report(page: Page, report: Report, verbose: bool) -> None:
     if verbose:
         page.blank()
         show_ranges(page, report.fit)
-    _problems(page, report.findings)
-    _unknowns(page, machine, verbose)
+    show_problems(page, report.findings)
+    show_unknowns(page, machine.issues, verbose)
     page.blank()
     page.paragraph("gpucheck fit 70b@q4 · gpucheck gpus NAME · gpucheck record FILE · gpucheck -v", "dim", 2)
 
@@ -65,7 +77,7 @@ def _fit(page: Page, report: FitReport, verbose: bool) -> None:
     for answer in report.fit:
         show_answer(page, answer, verbose=verbose)
     if verbose:
-        _unknowns(page, report.machine, verbose)
+        show_unknowns(page, report.machine.issues, verbose)
 
 
 def _host(page: Page, machine: Machine, verbose: bool) -> None:
@@ -142,35 +154,6 @@ def _memory(machine: Machine) -> str:
         kind = "job object" if memory.limit_source == "job object" else "cgroup"
         words = f"{format_bytes(memory.limit_bytes)} ({kind} limit{whole})"
     return words + ("" if memory.usable_bytes is None else f", {format_bytes(memory.usable_bytes)} available")
-
-
-def _problems(page: Page, findings: tuple[Finding, ...]) -> None:
-    """Each finding with what was found, what is needed, and the commands."""
-    if not findings:
-        return
-    page.blank()
-    page.paragraph("Problems", "bold", 2)
-    for finding in findings:
-        mark, style = _MARKS[finding.severity]
-        page.row(f"{mark} {finding.code}", finding.title, 12, 4, label_style=style)
-        page.row("", f"found {finding.found}; needed {finding.required}", 12, 4, "dim")
-        page.row("", finding.remedy.text, 12, 4)
-        for command in finding.remedy.commands:
-            page.row("", command, 14, 4, "cyan")
-
-
-def _unknowns(page: Page, machine: Machine, verbose: bool) -> None:
-    """Why anything is missing; a count of it unless asked."""
-    if not machine.issues:
-        return
-    page.blank()
-    if not verbose:
-        number = len(machine.issues)
-        page.paragraph(f"{number} note{'s' if number != 1 else ''} on what is unknown or assumed: -v shows.", "dim", 2)
-        return
-    page.paragraph("Unknown or assumed", "bold", 2)
-    for issue in machine.issues:
-        page.row(issue.code, f"{issue.source}: {issue.detail}", 24, 4)
 
 
 def _catalogue(page: Page, report: CatalogueReport, verbose: bool) -> None:
