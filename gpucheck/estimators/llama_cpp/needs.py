@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from typing import cast
@@ -53,6 +54,8 @@ class Needs(Struct, frozen=True, kw_only=True, dict=True):
     embeddings is stored twice as soon as a GPU holds it. `device_compute_bytes` is the buffer of the one GPU that runs
     the model, `cpu_compute_bytes` that of the CPU alone, `host_compute_bytes` that of the host beside a GPU; those of
     several GPUs are `several`. `repacked_bytes` of the weights are copied if they run on the CPU.
+    `sums` are weights, caches and states of all layers together, `largest_layer_bytes` what the layer that needs most
+    takes with it.
     """
 
     layers: tuple[LayerNeed, ...]
@@ -66,26 +69,13 @@ class Needs(Struct, frozen=True, kw_only=True, dict=True):
     geometry: Geometry
     architecture: Architecture
     options: LlamaCppOptions
+    sums: tuple[int, int, int]
+    largest_layer_bytes: int
 
     @cached_property
     def cpu_compute_bytes(self) -> int:
         """The buffer of the CPU alone."""
         return buffer_bytes(self.architecture, self.geometry, self.options)
-
-    @cached_property
-    def largest_layer_bytes(self) -> int:
-        """What the layer that needs most takes with it."""
-        return max([layer.bytes for layer in self.layers], default=0)
-
-    @cached_property
-    def sums(self) -> tuple[int, int, int]:
-        """Weights, caches and states of all layers together."""
-        layers = self.layers
-        return (
-            sum([layer.weights_bytes for layer in layers]),
-            sum([layer.cache_bytes for layer in layers]),
-            sum([layer.state_bytes for layer in layers]),
-        )
 
     def several(self, options: LlamaCppOptions, devices: int) -> Buffers:
         """The compute buffers of so many GPUs that hold all layers between them, and of their host."""
@@ -95,11 +85,13 @@ class Needs(Struct, frozen=True, kw_only=True, dict=True):
 class _Held(Struct, frozen=True):
     """Where the bytes of a list of weights belong: of each distinct layer weights, experts and the largest tensor.
 
-    `layers` are the numbers of `kinds`, each a layer's weights with the number of its caches.
+    `layers` are the numbers of `kinds`, each a layer's weights with the number of its caches; `counts` how many
+    layers are of each.
     """
 
     kinds: tuple[tuple[int, int, int, int], ...]
     layers: tuple[int, ...]
+    counts: tuple[int, ...]
     input_bytes: int
     output_bytes: int
     tied_bytes: int
@@ -138,6 +130,18 @@ def needs(
         geometry=kept.geometry,
         architecture=architecture,
         options=options,
+        sums=_summed(made, held.counts),
+        largest_layer_bytes=max([layer.bytes for layer in made], default=0),
+    )
+
+
+def _summed(made: list[LayerNeed], counts: tuple[int, ...]) -> tuple[int, int, int]:
+    """Weights, caches and states of all layers, from those of each kind and how many there are."""
+    pairs = list(zip(made, counts, strict=True))
+    return (
+        sum([layer.weights_bytes * count for layer, count in pairs]),
+        sum([layer.cache_bytes * count for layer, count in pairs]),
+        sum([layer.state_bytes * count for layer, count in pairs]),
     )
 
 
@@ -199,4 +203,6 @@ def _counted(architecture: Architecture, weights: Iterable[Weight]) -> _Held:
     layers = tuple(kinds.setdefault(kind, len(kinds)) for kind in zip(plain, experts, largest, group_of, strict=True))
     taken = sum(size for role, size in outside.items() if role in _HOST_ROLES)
     tied = outside.get("token_embd", 0) if architecture.head and "output" not in outside else 0
-    return _Held(tuple(kinds), layers, taken, sum(outside.values()) - taken, tied, repacked)
+    numbers = Counter(layers)
+    counts = tuple(numbers[kind] for kind in range(len(kinds)))
+    return _Held(tuple(kinds), layers, counts, taken, sum(outside.values()) - taken, tied, repacked)
