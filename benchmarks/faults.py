@@ -76,6 +76,7 @@ ABSENCE_TELLS = re.compile(
 NOT_FOUND_TELLS = re.compile(
     r"/sys/bus/pci/devices"  # boards without the bus
     r"|rw /dev/shm"
+    r"|/sys/devices/system/node/online"  # kernels without NUMA
     r"|/.*/compat"  # a setting outlives the toolkit whose folder it names
     r"|/sys/class/kfd/kfd/topology/nodes(/\d+/p2p_links)?"  # older kernels
 )

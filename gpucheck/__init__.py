@@ -19,10 +19,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gpucheck.api import estimate, fit, fits, inspect, largest, load, model, problems, record, replay, simulate
+    from gpucheck.api import (
+        estimate,
+        fit,
+        fits,
+        inspect,
+        largest,
+        load,
+        model,
+        problems,
+        record,
+        replay,
+        simulate,
+        torch_build,
+    )
     from gpucheck.assess.findings import Finding, Remedy
     from gpucheck.assess.fit import FitAnswer
     from gpucheck.assess.need import Need
+    from gpucheck.assess.torch_answer import TorchBuild
     from gpucheck.errors import (
         AmbiguousNameError,
         GpucheckError,
@@ -53,6 +67,7 @@ __all__ = [
     "Recording",
     "RecordingError",
     "Remedy",
+    "TorchBuild",
     "UnknownNameError",
     "UsageError",
     "__version__",
@@ -67,6 +82,7 @@ __all__ = [
     "record",
     "replay",
     "simulate",
+    "torch_build",
 ]
 
 _HOMES = {
@@ -82,10 +98,12 @@ _HOMES = {
         "record",
         "replay",
         "simulate",
+        "torch_build",
     ),
     "gpucheck.assess.findings": ("Finding", "Remedy"),
     "gpucheck.assess.fit": ("FitAnswer",),
     "gpucheck.assess.need": ("Need",),
+    "gpucheck.assess.torch_answer": ("TorchBuild",),
     "gpucheck.errors": (
         "AmbiguousNameError",
         "GpucheckError",

@@ -20,6 +20,7 @@ from gpucheck.units import TIB, format_bytes, parse_bytes
 
 if TYPE_CHECKING:
     from gpucheck.assess.need import Need
+    from gpucheck.assess.torch_answer import TorchBuild
     from gpucheck.host.host import Host
     from gpucheck.host.recording import Recording
 
@@ -188,6 +189,22 @@ def fits(machine: Machine, context: int = 8192) -> tuple[FitAnswer, ...]:
 def problems(machine: Machine) -> tuple[Finding, ...]:
     """What stands in the way, the worst first, each with its remedy."""
     return find_problems(machine)
+
+
+def torch_build(
+    machine: Machine, version: str | None = None, python_version: str | None = None, *, driver: str | None = None
+) -> TorchBuild:
+    """The build of PyTorch that every usable GPU of the machine can run, with the commands, or why there is none.
+
+    `version` is a release ("2.9.1") or a series ("2.9"); without one it is the newest that has such a build. `driver`
+    names an NVIDIA driver in place of the machine's; a simulated machine that has none gets the newest for its cards.
+
+    Raises:
+        UsageError: a version of torch, Python or the driver is none.
+    """
+    from gpucheck.assess.torch_build import choose_build
+
+    return choose_build(machine, version, python_version, driver)
 
 
 def _live_host() -> Host:

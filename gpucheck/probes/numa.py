@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from gpucheck.host.answer import NOT_RECORDED
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
 from gpucheck.probes.cpu_topology import NODES, parse_cpu_list
 from gpucheck.probes.facts import NumaNode
+from gpucheck.probes.systems import is_linux
 
 MAX_NODES = 256
 
@@ -13,7 +15,10 @@ MAX_NODES = 256
 def probe_numa(host: Host) -> Found[tuple[NumaNode, ...]]:
     """The nodes of a machine that has more than one with CPUs or memory; nothing of any other."""
     issues = Issues()
-    online = issues.value(f"{NODES}/online", host.read(f"{NODES}/online"))
+    answer = host.read(f"{NODES}/online")
+    if answer.error == NOT_RECORDED and is_linux(host):  # kernels without NUMA have no such file
+        issues.add(NOT_RECORDED, f"{NODES}/online", "whether there are several nodes is not known")
+    online = issues.value(f"{NODES}/online", answer)
     numbers = parse_cpu_list(online or "") or []
     if len(numbers) < 2:
         return Found((), issues.all())

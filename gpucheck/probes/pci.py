@@ -155,8 +155,9 @@ def _lanes(text: str) -> int | None:
 def _bridges(host: Host, issues: Issues, folder: str) -> list[str] | None:
     """Folders of the real bridges above a device; None where not all of them are known."""
     answer = host.readlink(folder)
-    target = issues.value(folder, answer)
-    if target is None and not answer.absent:  # in a copied tree it may be a plain folder
+    stated = host.read(f"{folder}/current_link_width").value is not None  # its own link, which needs no bridge
+    target = (issues.listed if stated else issues.value)(folder, answer)
+    if target is None and (stated or not answer.absent):
         return None
     found = []
     for address in bridges_of(target or ""):

@@ -16,7 +16,7 @@ from gpucheck.assess.entry import CardEntry
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.findings.pages import Explanation
 from gpucheck.assess.fit import FitAnswer
-from gpucheck.assess.torch_build import TorchBuild
+from gpucheck.assess.torch_answer import TorchBuild
 from gpucheck.machine.types import Machine, MachineCategory
 from gpucheck.models.entry import ModelEntry
 from gpucheck.probes.facts import ProbeIssue
@@ -117,10 +117,12 @@ class ErrorReport(Struct, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
-Document = Report | FitReport | DoctorReport | ExplainReport | CatalogueReport | ModelsReport | ErrorReport
+Document = (
+    Report | FitReport | DoctorReport | ExplainReport | TorchReport | CatalogueReport | ModelsReport | ErrorReport
+)
 DOCUMENTS: dict[str, type[Document]] = {
-    "report": Report, "fit": FitReport, "doctor": DoctorReport, "explain": ExplainReport, "gpus": CatalogueReport,
-    "models": ModelsReport, "error": ErrorReport,
+    "report": Report, "fit": FitReport, "doctor": DoctorReport, "explain": ExplainReport, "torch": TorchReport,
+    "gpus": CatalogueReport, "models": ModelsReport, "error": ErrorReport,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gpucheck.report.document import (
     FitReport,
     ModelsReport,
     Report,
+    TorchReport,
 )
 from gpucheck.report.headline import headline, problem_line
 from gpucheck.report.page import Page
@@ -22,6 +23,7 @@ from gpucheck.report.text_doctor import show_doctor, show_pages, show_problems, 
 from gpucheck.report.text_fit import show_answer, show_ranges, show_table
 from gpucheck.report.text_gpus import show_gpus
 from gpucheck.report.text_models import show_models
+from gpucheck.report.text_torch import show_torch
 from gpucheck.units import format_bytes
 
 _AT = 11
@@ -43,6 +45,8 @@ def print_document(document: Document, console: Console, verbose: bool) -> None:
         show_doctor(page, document.findings, document.issues, verbose)
     elif isinstance(document, ExplainReport):
         show_pages(page, document.pages, whole=verbose)
+    elif isinstance(document, TorchReport):
+        show_torch(page, document.torch, verbose)
     elif isinstance(document, CatalogueReport):
         _catalogue(page, document, verbose)
     elif isinstance(document, ModelsReport):

@@ -50,7 +50,7 @@ class TestBuilds:
             ([card(visible=False)], {}),
             ([card(vendor="Apple")], {"platform": {"os": "darwin", "arch": "arm64"}}),
             ([card(vendor="Intel")], {}),
-            ([card(compute_capability="3.7")], {}),  # no known wheel has code for it
+            ([card(compute_capability="3.5")], {}),  # no known wheel has code for it
             ([card(vendor="AMD", gfx_target="gfx1103")], {}),
             ([card(vendor="AMD")], {"platform": {"os": "windows"}}),
             ([card(compute_capability=None)], {}),
@@ -87,7 +87,7 @@ class TestBuilds:
 
     def test_a_driver_too_old_for_every_build(self):
         """Where no known build runs on the driver, only a newer driver is left."""
-        found = only(card(), driver="470.82.01")
+        found = only(card(), driver="440.33.01")
         assert (found.code, found.remedy.commands) == ("GC305", ())
         assert "525" in found.remedy.text
 
@@ -122,7 +122,7 @@ class TestCode:
 
     def test_a_card_of_no_known_build(self):
         """Where no known wheel has code for it there is no command."""
-        found = only(card(compute_capability="3.7"), driver="530.30.02")
+        found = only(card(compute_capability="3.5"), driver="530.30.02")
         assert (found.code, found.remedy.commands) == ("GC302", ())
         assert "from source" in found.remedy.text
 

@@ -118,7 +118,7 @@ def test_builds_for_every_card():
     assert both[0].requirement == "torch==2.14.*"
     assert builds_for(["6.1", "12.0"], *LINUX) == ()
     assert builds_for(["gfx1151"], *LINUX)[0].requirement == "torch"
-    assert builds_for([], *LINUX) == builds_for(["3.7"], *LINUX) == ()
+    assert builds_for([], *LINUX) == builds_for(["3.5"], *LINUX) == ()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ def test_all_facts_of_a_card():
     """Ids without their 0x, driver by its link, no NUMA node for -1."""
     more = {"subsystem_vendor": "0x1458", "subsystem_device": "0x40bf", "revision": "0xa1", "numa_node": "-1"}
     files = device("0000:01:00.0", **more, **link("16", "2.5 GT/s PCIe", "16", "16.0 GT/s PCIe"))
-    links = {f"{BUS}/0000:01:00.0/driver": "../../../../bus/pci/drivers/nvidia"}
+    links = {
+        f"{BUS}/0000:01:00.0": "../../../devices/pci0000:00/0000:01:00.0",
+        f"{BUS}/0000:01:00.0/driver": "../../../../bus/pci/drivers/nvidia",
+    }
     (card,) = probe_pci(fake_host(files=files, links=links)).facts
     assert (card.vendor_id, card.device_id, card.pci_class, card.subsystem) == ("10de", "2684", "0300", "1458:40bf")
     assert (card.revision, card.driver, card.numa_node) == ("a1", "nvidia", None)
@@ -72,6 +75,8 @@ def test_narrow_link_above_a_switch_on_the_card():
     ("section", "path", "error"),
     [
         ("link", "0000:03:00.0", "timeout"),
+        ("link", "0000:03:00.0", "not_found"),
+        ("link", "0000:03:00.0", "not_recorded"),
         ("file", "0000:00:01.0/current_link_width", "no_permission"),
         ("file", "0000:00:01.0/max_link_speed", "timeout"),
         ("file", "0000:00:01.0/vendor", "timeout"),
@@ -113,7 +118,8 @@ def test_root_ports_of_hypervisors_are_left_out():
 @pytest.mark.parametrize("width", ["0", "255", "", "Unknown"])
 def test_unknown_link(width):
     """No link and an unknown one give no width, and no issue: integrated GPUs have none."""
-    found = probe_pci(fake_host(files=device("0000:00:02.0", **link(width, "Unknown", width, "Unknown speed"))))
+    files = device("0000:00:02.0", **link(width, "Unknown", width, "Unknown speed"))
+    found = probe_pci(fake_host(files=files, links={f"{BUS}/0000:00:02.0": "../../../devices/pci0000:00/0000:00:02.0"}))
     assert (found.facts[0].link_width, found.facts[0].link_generation, found.issues) == (None, None, ())
 
 

@@ -1,8 +1,9 @@
-"""Storage, limits and the variables that hide devices."""
+"""Storage, limits, NUMA nodes and the variables that hide devices."""
 
 import pytest
 
 from gpucheck.probes.limits import probe_limits
+from gpucheck.probes.numa import probe_numa
 from gpucheck.probes.storage import models_place, probe_storage
 from gpucheck.probes.visibility import probe_visibility
 from tests.fake_source import fake_host
@@ -76,3 +77,14 @@ def test_visibility():
     env = {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": "GPU-8f2a,1", "PATH": "/bin"}
     expected = {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": "GPU-8f2a,1"}
     assert probe_visibility(fake_host(env=env)).facts == expected
+
+
+@pytest.mark.parametrize(
+    ("system", "error", "codes"),
+    [("Linux", "not_recorded", ["not_recorded"]), ("Linux", "not_found", []), ("Darwin", "not_recorded", [])],
+)
+def test_nodes_that_nobody_listed(system, error, codes):
+    """A kernel without NUMA has no list of nodes; of Linux an issue says that nobody looked."""
+    host = fake_host(errors={("file", "/sys/devices/system/node/online"): error}, system={"uname": {"system": system}})
+    found = probe_numa(host)
+    assert (found.facts, [issue.code for issue in found.issues]) == ((), codes)

@@ -1,0 +1,33 @@
+"""The build of PyTorch for people: the answer, its commands, and the reasons."""
+
+from __future__ import annotations
+
+from gpucheck.assess.torch_answer import TorchBuild
+from gpucheck.report.page import Page
+
+_AT = 9
+
+
+def show_torch(page: Page, build: TorchBuild, verbose: bool) -> None:
+    """What to install and how, or that nothing is to be had; then why."""
+    page.paragraph(_verdict(build), "bold")
+    for label, command in (("pip", build.pip), ("uv", build.uv)):
+        if command is not None:
+            page.row(label, command, _AT, style="cyan")
+    if build.requires_python is not None:
+        page.row("Python", build.requires_python.replace(">=", "") + " or newer", _AT)
+    page.blank()
+    for reason in build.reasons:
+        page.paragraph(f"· {reason}", indent=2)
+    for assumption in build.assumptions:
+        page.paragraph(f"· {assumption}", "yellow", 2)
+    if verbose:
+        page.paragraph(f"Table of builds as of {build.as_of}.", "dim", 2)
+
+
+def _verdict(build: TorchBuild) -> str:
+    if build.answer == "unknown":
+        return "Which build of PyTorch suits this machine is not known."
+    if build.answer == "no":
+        return "No build of PyTorch suits this machine."
+    return f"PyTorch {build.version or '(newest)'} from {build.index}"
