@@ -134,7 +134,7 @@ def estimate(  # noqa: PLR0913 (the names of the engines' settings)
     return need_of(_reference(model), quant, make_setting(context, batch, engine, options), gpus)
 
 
-def fit(  # noqa: PLR0913
+def fit(  # noqa: PLR0913 (the same)
     machine: Machine,
     model: ModelReference | str,
     quant: str | None = None,
@@ -158,7 +158,7 @@ def fit(  # noqa: PLR0913
     return fit_with_changes(machine, _reference(model), quant, setting, longest=max_context)
 
 
-def largest(  # noqa: PLR0913
+def largest(  # noqa: PLR0913 (the same)
     machine: Machine,
     quant: str | None = None,
     *,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from gpucheck.assess.fit_reasons import reasons_of
 from gpucheck.assess.memory import EffectiveMemory, effective_memory
 from gpucheck.assess.placement import Answer, Mode, Placed, Placement, place
 from gpucheck.assess.workload import Workload
-from gpucheck.estimators.rows import Estimate, Row
+from gpucheck.estimators.rows import Estimate, NeedMemory, Row, sums_of
 from gpucheck.estimators.setting import DEFAULT, NAMED_QUANTS, USUAL_QUANTS, Setting
 from gpucheck.machine.types import Machine
 from gpucheck.models.quantization import find_quantization
@@ -38,20 +38,14 @@ _ORDER: tuple[Answer, ...] = ("yes", "tight", "partial", "unknown", "no")
 _BACKENDS = {"NVIDIA": "cuda", "AMD": "rocm", "Apple": "metal", "Intel": "vulkan"}
 
 
-class FitMemory(Struct, frozen=True):
+class FitMemory(NeedMemory, frozen=True, kw_only=True):
     """Bytes that the workload needs, part by part, and what was there; `available_bytes` None is unknown.
 
     For `fits` yes and tight `available_bytes` is what the placement's devices offer, otherwise what the
-    roomiest GPUs that can be pooled offer (host memory on a machine without a usable GPU).
+    roomiest GPUs that can be pooled offer (host memory on a machine without a usable GPU). What lies on the host beside
+    a GPU is in the total too, and is held against RAM.
     """
 
-    weights_bytes: int
-    kv_cache_bytes: int
-    compute_bytes: int
-    overhead_bytes: int
-    total_bytes: int
-    low_bytes: int
-    high_bytes: int
     available_bytes: int | None
 
 
@@ -212,16 +206,7 @@ def fit_workload(machine: Machine, memory: EffectiveMemory, workload: Workload) 
 
 def memory_of(estimate: Estimate, available: int | None) -> FitMemory:
     """The estimate's sums, beside what is there."""
-    return FitMemory(
-        weights_bytes=estimate.weights_bytes,
-        kv_cache_bytes=estimate.kv_cache_bytes,
-        compute_bytes=estimate.compute_bytes,
-        overhead_bytes=estimate.overhead_bytes,
-        total_bytes=estimate.total_bytes,
-        low_bytes=estimate.low_bytes,
-        high_bytes=estimate.high_bytes,
-        available_bytes=available,
-    )
+    return FitMemory(**structs.asdict(sums_of(estimate)), available_bytes=available)
 
 
 def _verdict(placed: Placed) -> str:

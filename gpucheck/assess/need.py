@@ -5,29 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gpucheck.assess.workload import Workload
-from gpucheck.estimators.rows import Row
+from gpucheck.estimators.rows import NeedMemory, Row, sums_of
 from gpucheck.estimators.setting import Setting
 from gpucheck.estimators.stored import chosen_format
 from gpucheck.models.quantization import find_quantization
 from gpucheck.models.reference import ModelReference
 
 _DEFAULT_QUANTS = {"llama.cpp": "Q4_K_M", "ollama": "Q4_K_M", "transformers": "bf16"}
-
-
-class NeedMemory(Struct, frozen=True, kw_only=True):
-    """Bytes by component, each the sum of its rows; low and high bound the total.
-
-    `weights_bytes` are tensors, `kv_cache_bytes` includes recurrent state, `compute_bytes` output buffers;
-    `overhead_bytes` are contexts, metadata and copies.
-    """
-
-    weights_bytes: int
-    kv_cache_bytes: int
-    compute_bytes: int
-    overhead_bytes: int
-    total_bytes: int
-    low_bytes: int
-    high_bytes: int
 
 
 class Need(Struct, frozen=True, kw_only=True):
@@ -60,15 +44,7 @@ def need_of(reference: ModelReference, quant: str | None, setting: Setting, gpus
         engine=setting.engine,
         context=setting.context,
         batch=setting.batch,
-        memory=NeedMemory(
-            weights_bytes=estimate.weights_bytes,
-            kv_cache_bytes=estimate.kv_cache_bytes,
-            compute_bytes=estimate.compute_bytes,
-            overhead_bytes=estimate.overhead_bytes,
-            total_bytes=estimate.total_bytes,
-            low_bytes=estimate.low_bytes,
-            high_bytes=estimate.high_bytes,
-        ),
+        memory=sums_of(estimate),
         rows=estimate.rows,
         assumptions=(*assumed, *estimate.assumptions),
     )

@@ -27,7 +27,7 @@ from gpucheck.catalog.torch_builds import (
 from gpucheck.errors import UsageError
 from gpucheck.machine.types import Gpu, Machine
 
-# PyTorch's documentation of XPU: Arc, the Max series and the GPUs of Core Ultra
+# PyTorch's documentation of XPU, from memory: Arc, the Max series and the GPUs of Core Ultra
 _XPU = frozenset({"Xe-HPG", "Xe-HPC", "Xe-LPG", "Xe-LPG+", "Xe2-HPG", "Xe2-LPG"})
 _LAST_INTEL_MAC = (2, 2)  # torch 2.2 was the last for x86_64 macOS (pytorch #114602)
 _PYTHON = re.compile(r"\d{1,2}\.\d{1,3}(?:\.\d{1,3})?")

@@ -79,3 +79,32 @@ class Estimate(Struct, frozen=True):
 
     def _sum(self, component: Component) -> int:
         return sum(row.bytes for row in self.rows if row.component == component)
+
+
+class NeedMemory(Struct, frozen=True, kw_only=True):
+    """Bytes by component, each the sum of its rows; low and high bound the total.
+
+    `weights_bytes` are tensors, `kv_cache_bytes` includes recurrent state, `compute_bytes` output buffers;
+    `overhead_bytes` are contexts, metadata and copies.
+    """
+
+    weights_bytes: int
+    kv_cache_bytes: int
+    compute_bytes: int
+    overhead_bytes: int
+    total_bytes: int
+    low_bytes: int
+    high_bytes: int
+
+
+def sums_of(estimate: Estimate) -> NeedMemory:
+    """The sums over the rows of an estimate."""
+    return NeedMemory(
+        weights_bytes=estimate.weights_bytes,
+        kv_cache_bytes=estimate.kv_cache_bytes,
+        compute_bytes=estimate.compute_bytes,
+        overhead_bytes=estimate.overhead_bytes,
+        total_bytes=estimate.total_bytes,
+        low_bytes=estimate.low_bytes,
+        high_bytes=estimate.high_bytes,
+    )

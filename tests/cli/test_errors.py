@@ -15,6 +15,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a command after options": (["-v", "fit", "7b"], "usage"),
     "no model": (["fit"], "usage"),
     "no such model": (["fit", "nosuchmodel"], "unknown_name"),
+    "several such models": (["fit", "llama"], "ambiguous_name"),
     "no such quantization": (["fit", "7b@q99"], "usage"),
     "no such file": (["--machine", "/no/such/file"], "recording"),
     "a directory": (["--machine", "/"], "recording"),

@@ -176,7 +176,7 @@ def test_interrupted(tmp_path: Path) -> None:
     started = time.monotonic()
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=10)
-    assert time.monotonic() - started < 8  # of the 60 that the child sleeps; a busy machine takes its time
+    assert time.monotonic() - started < 3
     assert (child.returncode, out) == (130, b"")
     assert b"Traceback" not in err
     for _ in range(100):

@@ -28,8 +28,9 @@ _CONTEXTS = {
 # The process: program, libraries, 7 to 46 MiB of vocabulary.
 PROCESS = Band(100 * MIB, 50 * MIB, 200 * MIB)
 
-# Types whose matrices are copied into an order that suits the CPU's vector units (ggml-cpu/repack.cpp). Seen on an
-# x86 CPU with AVX-512: Q4_0, Q4_K and MXFP4 are, Q8_0, F16, Q5_0, Q5_K and Q6_K are not.
+# Types whose matrices are copied into an order that suits the CPU's vector units, on x86 with AVX2 (Q2_K: AVX-512), as
+# ggml-cpu/repack.cpp has it. Measured with AVX-512: Q4_0, Q4_K and MXFP4 are, Q8_0, F16, Q5_0, Q5_K and Q6_K are not.
+# ARM CPUs also repack Q5_K, Q6_K and Q8_0, which is not told apart here.
 REPACKED = frozenset({"Q4_0", "Q4_K", "MXFP4", "IQ4_NL", "Q2_K"})
 
 

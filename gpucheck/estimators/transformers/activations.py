@@ -105,7 +105,10 @@ def _mixer(architecture: Architecture, layer: Layer, kernels: bool) -> int:
 
 
 def _recurrent(layer: Recurrent, h: int, kind: str, kernels: bool) -> int:
-    """Without fused kernels the scan is written out in torch, chunk by chunk, in 32 bits."""
+    """Without fused kernels the scan is written out in torch, chunk by chunk, in 32 bits.
+
+    What it needs with them follows from what goes in and comes out, and was not measured.
+    """
     channels = layer.inner_size + 2 * layer.group_count * layer.state_size
     fused = _HELD * h + 2 * channels + 4 * layer.inner_size
     if kernels or layer.kind in {"short_conv", "rwkv"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
 from msgspec import Struct
 
 from gpucheck.errors import UsageError
@@ -36,7 +37,7 @@ def parse_options(given: Mapping[str, object]) -> TransformersOptions:
             known = ", ".join(TransformersOptions.__struct_fields__)
             raise UsageError(f"{name!r} is not an option of transformers that gpucheck knows. Known: {known}")
         values[name] = _PARSERS[name](name, value)
-    return TransformersOptions(**values)  # type: ignore[arg-type]
+    return msgspec.convert(values, TransformersOptions)
 
 
 def assumptions(options: TransformersOptions, given: Mapping[str, object], context: int) -> tuple[str, ...]:
