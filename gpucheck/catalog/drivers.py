@@ -47,8 +47,8 @@ def newest_branch(compute_capabilities: Iterable[str]) -> int:
 def first_cuda(compute_capability: str) -> str | None:
     """The CUDA that came with a generation: no older driver knows its cards. None where that rules nothing out.
 
-    For Blackwell alone (NVIDIA's CUDA 12.8 release notes, from memory): the oldest build with code for older cards needs
-    a driver that has all of them.
+    For Blackwell alone (NVIDIA's CUDA 12.8 release notes, from memory): the oldest build with code for older cards
+    needs a driver that has all of them.
     """
     return "12.8" if compute_capability.partition(".")[0] in {"10", "12"} else None
 
