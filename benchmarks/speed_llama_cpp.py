@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import perf_counter
 
 from benchmarks.accuracy_llama_cpp import architecture_of, rows
-from gpucheck.estimators.llama_cpp.estimate import gpu_rows
+from gpucheck.estimators.llama_cpp.estimate import context_rows, weight_rows
 from gpucheck.estimators.llama_cpp.needs import Weight, needs
 from gpucheck.estimators.llama_cpp.options import DEFAULTS
 from gpucheck.models.architecture import Architecture
@@ -40,7 +40,9 @@ def main() -> None:
         for index, context in enumerate(CONTEXTS):
             for number, held in enumerate(weights):
                 start = perf_counter()
-                gpu_rows(needs(shape, held, context, 1, DEFAULTS), DEFAULTS)
+                parts = needs(shape, held, context, 1, DEFAULTS)
+                weight_rows(parts, DEFAULTS)
+                context_rows(parts, DEFAULTS)
                 spent = perf_counter() - start
                 if number:
                     further += spent

@@ -10,6 +10,7 @@ KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 _DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"k": KIB, "m": MIB, "g": GIB, "t": TIB}
+_STEPS = ((999.5 * KIB, KIB, "KiB"), (999.5 * MIB, MIB, "MiB"))
 _AMOUNT = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>(?P<prefix>[kmgt])(?P<binary>i)?b?|b)?", re.ASCII)
 
 
@@ -33,14 +34,15 @@ def parse_bytes(text: str) -> int:
 
 def format_bytes(count: int) -> str:
     """`count` bytes in binary units: "24.0 GiB", from 100 on without a decimal, below 1 GiB as "512 MiB"."""
-    if abs(count) < 1000:
+    size = abs(count)
+    if size < 1000:
         return f"{count} B"
-    for scale, unit in ((KIB, "KiB"), (MIB, "MiB"), (GIB, "GiB"), (TIB, "TiB")):
-        amount = count / scale
-        if abs(amount) < 999.5 or unit == "TiB":
-            break
-    digits = 1 if unit in {"GiB", "TiB"} and abs(amount) < 99.95 else 0
-    return f"{amount:,.{digits}f} {unit}"
+    for most, scale, unit in _STEPS:
+        if size < most:
+            return f"{count / scale:,.0f} {unit}"
+    scale, unit = (GIB, "GiB") if size < 999.5 * GIB else (TIB, "TiB")
+    amount = count / scale
+    return f"{amount:,.1f} {unit}" if -99.95 < amount < 99.95 else f"{amount:,.0f} {unit}"
 
 
 def format_rate(bytes_per_s: float) -> str:

@@ -22,8 +22,8 @@ def reasons_of(machine: Machine, memory: EffectiveMemory, placed: Placed) -> tup
         sentences.append("the likely need fits, but not with room to spare for a larger model of this size")
     if machine.gpus and not memory.pools:
         sentences.append(f"no GPU is usable: {_listed(_why_unusable(gpu) for gpu in machine.gpus)}")
-    if silent := [gpu for gpu in machine.usable_gpus if _unknown(memory, gpu.index)]:
-        sentences.append(f"{_gpus(gpu.index for gpu in silent)}: available memory is unknown")
+    if silent := [device.index for pool in memory.pools for device in pool.devices if device.available_bytes is None]:
+        sentences.append(f"{_gpus(silent)}: available memory is unknown")
     if sum(pool.kind == "mig" for pool in memory.pools) > 1:
         sentences.append("a process can use one MIG device only: their memory is not added up")
     return tuple(sentences)
@@ -67,12 +67,6 @@ def _why_unusable(gpu: Gpu) -> str:
     else:
         why = "has MIG enabled, and only its MIG devices can be used"
     return f"GPU {gpu.index} {why}"
-
-
-def _unknown(memory: EffectiveMemory, index: int) -> bool:
-    """Whether the memory of this device is unknown."""
-    devices = (device for pool in memory.pools for device in pool.devices)
-    return any(device.index == index and device.available_bytes is None for device in devices)
 
 
 def _gpus(indexes: Iterable[int]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -13,7 +12,7 @@ from gpucheck.estimators.parts import Parts
 _SHARES = 64  # steps of the share that devices are filled to
 
 
-class Split(Struct, frozen=True):
+class Split(Struct, frozen=True, gc=False):
     """Layers for each device, in the devices' order: the last ones of the `total` that the model has.
 
     `experts_on_host` counts the first layers whose experts stay in memory of the host although the rest of the layer
@@ -45,7 +44,7 @@ def whole(rooms: Sequence[int], parts: Parts) -> Split | None:
 
 def _shared(rooms: Sequence[int], parts: Parts, share: int) -> Split | None:
     less = [room * share // _SHARES for room in rooms]
-    return _laid(less, parts.layer_bytes, parts.head_bytes, parts, parts.experts_on_host)
+    return _laid(less, parts, 0, 0, parts.experts_on_host)
 
 
 def most(rooms: Sequence[int], parts: Parts) -> Split | None:
@@ -54,51 +53,77 @@ def most(rooms: Sequence[int], parts: Parts) -> Split | None:
     Experts leave first: a mixture of experts keeps all attention on the GPUs and the experts of its first layers on
     the host, which costs less speed than whole layers do.
     """
-    if any(parts.expert_bytes) and (split := _without_experts(rooms, parts)):
-        return split
-    count = len(parts.layer_bytes)
-    low, high = 0, count - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _laid(rooms, parts.layer_bytes[count - middle :], parts.head_bytes, parts, 0):
-            low = middle
-        else:
-            high = middle - 1
-    return _laid(rooms, parts.layer_bytes[count - low :], parts.head_bytes, parts, 0) if low else None
+    count, capacity = len(parts.layer_bytes), _capacity(rooms, parts)
+    over = parts.ends[-1] - capacity  # so much at the least finds no place
+    if parts.expert_ends[-1]:
+        fewest = max(bisect_left(parts.expert_ends, over), 1)
+        if split := _fewest(fewest, count, lambda shed: _shed(rooms, parts, shed)):
+            return split
+    left = max(bisect_left(parts.ends, over), 1)
+    return _fewest(left, count - 1, lambda first: _laid(rooms, parts, first, 0, 0))
 
 
-def _without_experts(rooms: Sequence[int], parts: Parts) -> Split | None:
-    """The fewest layers whose experts stay on the host, so that everything else is on the devices."""
-    low, high = 1, len(parts.layer_bytes)
-    if not _shed(rooms, parts, high):
+def _capacity(rooms: Sequence[int], parts: Parts) -> int:
+    """What the devices hold of layers at the most, if these could be cut."""
+    several = parts.more_of_several_bytes if len(rooms) > 1 else 0
+    return sum(rooms) - len(rooms) * (parts.device_bytes + several) - parts.first_bytes - parts.head_bytes
+
+
+def _fewest(low: int, high: int, lay: Callable[[int], Split | None]) -> Split | None:
+    """The split for the least number from `low` to `high` that has one; the larger ones then have one as well.
+
+    Whole layers waste little, so that it is near the bound: steps upwards that double, then halves.
+    """
+    step, at = 1, low
+    while at <= high and not (found := lay(at)):
+        low, at = at + 1, high if at < high < at + step else at + step
+        step *= 2
+    if at > high:
         return None
-    while low < high:
-        middle = (low + high) // 2
-        if _shed(rooms, parts, middle):
-            high = middle
+    while low < at:
+        middle = (low + at) // 2
+        if better := lay(middle):
+            found, at = better, middle
         else:
             low = middle + 1
-    return _shed(rooms, parts, low)
+    return found
 
 
 def _shed(rooms: Sequence[int], parts: Parts, count: int) -> Split | None:
-    kept = [size - experts for size, experts in zip(parts.layer_bytes[:count], parts.expert_bytes, strict=False)]
-    return _laid(rooms, (*kept, *parts.layer_bytes[count:]), parts.head_bytes, parts, count)
+    return _laid(rooms, parts, 0, count, count)
 
 
-def _laid(rooms: Sequence[int], sizes: Sequence[int], head: int, parts: Parts, experts_on_host: int) -> Split | None:
-    """Layers in their order over the devices in theirs, each filled as far as it goes; the head goes to the last."""
-    ends = list(accumulate(sizes, initial=0))
-    placed, index, used = [], 0, 0
+def _laid(rooms: Sequence[int], parts: Parts, first: int, shed: int, experts_on_host: int) -> Split | None:
+    """The layers from `first` on over the devices in their order, each filled as far as it goes; the head is last.
+
+    The experts of the first `shed` layers are left out.
+    """
+    several = parts.more_of_several_bytes if len(rooms) > 1 else 0
+    index, laid, used, left = first, _until(parts, first, shed), 0, 0
+    placed = []
     for place, room in enumerate(rooms):
-        beside = parts.device_bytes + (0 if place else parts.first_bytes)
-        beside += parts.more_of_several_bytes if len(rooms) > 1 else 0
-        left, start = room - beside, index
-        if left < 0:
+        beside = parts.device_bytes + several + (0 if place else parts.first_bytes)
+        if beside > room:
             return None
-        index = bisect_right(ends, ends[start] + left) - 1
+        start, before = index, laid
+        index = _reach(parts, laid + room - beside, index, shed)
+        laid = _until(parts, index, shed)
         placed.append(index - start)
-        used += ends[index] - ends[start] + beside
-    if index < len(sizes) or left - (ends[index] - ends[start]) < head:
+        used += laid - before + beside
+        left = room - beside - (laid - before)
+    count = len(parts.layer_bytes)
+    if index < count or left < parts.head_bytes:
         return None
-    return Split(tuple(placed), parts.total_layers or len(parts.layer_bytes), experts_on_host, used + head)
+    return Split(tuple(placed), parts.total_layers or count, experts_on_host, used + parts.head_bytes)
+
+
+def _until(parts: Parts, index: int, shed: int) -> int:
+    """Bytes of the layers before `index`."""
+    return parts.ends_without_experts[index] if index <= shed else parts.ends[index] - parts.expert_ends[shed]
+
+
+def _reach(parts: Parts, limit: int, index: int, shed: int) -> int:
+    """The last layer, from `index` on, that so many bytes reach the beginning of."""
+    if index <= shed and limit < parts.ends_without_experts[shed]:
+        return bisect_right(parts.ends_without_experts, limit, index, shed + 1) - 1
+    return bisect_right(parts.ends, limit + parts.expert_ends[shed], max(index, shed)) - 1

@@ -23,18 +23,26 @@ Divided = Callable[[int, Split], Estimate]
 _COMFORT = 0.95  # beyond this share of what is available, a fit is tight whatever the range says
 _WORTHWHILE = 1 / 60  # of the weights: a GPU that cannot hold one layer takes no part
 _TRIES = 5
+_WORSE: tuple[Answer, ...] = ("yes", "tight", "no")
 
 
 class Layered(Struct, frozen=True, dict=True):
     """What a placement by whole layers goes by: the parts, and what the GPUs and the host need with some of them.
 
-    `told`: the options say which layers the GPUs hold. The parts are worked out when they are first asked for.
+    `told`: the options say which layers the GPUs hold. What is cheaper to leave alone is worked out when it is first
+    asked for.
     """
 
     total: int
     told: bool
+    least: Callable[[], int]
     of: Callable[[], Parts]
     divided: Divided
+
+    @cached_property
+    def least_bytes(self) -> int:
+        """What GPUs that hold all layers hold at the least: weights and caches alone."""
+        return self.least()
 
     @cached_property
     def parts(self) -> Parts:
@@ -42,7 +50,7 @@ class Layered(Struct, frozen=True, dict=True):
         return self.of()
 
 
-class Placement(Struct, frozen=True):
+class Placement(Struct, frozen=True, gc=False):
     """Devices by their `gpus[].index`, and how the likely need is divided over them and the host.
 
     `layers` are those of each device of `total_layers`; empty where the engine does not split by layers or the shape
@@ -58,7 +66,7 @@ class Placement(Struct, frozen=True):
     experts_on_host: int = 0
 
 
-class Placed(Struct, frozen=True):
+class Placed(Struct, frozen=True, gc=False):
     """The answer for one workload.
 
     `available_bytes` is what `fits` was decided against: that of the placement's devices for yes and tight,
@@ -87,27 +95,23 @@ def place(memory: EffectiveMemory, need: Need, layered: Layered | None = None) -
     return _not_on_gpus(memory, need, layered)
 
 
-def _on_gpu(estimate: Estimate) -> Estimate:
-    return Estimate(tuple(row for row in estimate.rows if row.device != "host"))
-
-
-def _rating(estimate: Estimate, available: int) -> Answer:
+def _rating(total: int, high: int, available: int) -> Answer:
     """Whether `available` bytes hold the likely need, and the upper bound too."""
-    total = estimate.total_bytes
     if total > available:
         return "no"
-    return "yes" if estimate.high_bytes <= available and total <= _COMFORT * available else "tight"
+    return "yes" if high <= available and total <= _COMFORT * available else "tight"
 
 
 def _rating_beside(pool: Pool, memory: EffectiveMemory, estimate: Estimate, room: int) -> Answer:
     """The worse of the answers of the pool's devices and of the host, which holds what lies there."""
-    rated = [_rating(_on_gpu(estimate), room)]
+    sums = estimate.sums
+    rated = _rating(sums.gpu, sums.gpu_high, room)
     if pool.kind == "shared":
-        rated.append(_rating(estimate, max(room, memory.host_bytes or 0)))
-    elif rest := estimate.on("host").rows:
+        beside = _rating(sums.total, sums.high, max(room, memory.host_bytes or 0))
+    else:
         most = memory.host_most_bytes if memory.host_bytes is None else memory.host_bytes
-        rated += [_rating(Estimate(rest), most)] if most is not None else []
-    return max(rated, key=("yes", "tight", "no").index)
+        beside = _rating(sums.host, sums.host_high, most) if most is not None else "yes"
+    return max(rated, beside, key=_WORSE.index)
 
 
 def _on_host(memory: EffectiveMemory, need: Need) -> Placed:
@@ -116,7 +120,7 @@ def _on_host(memory: EffectiveMemory, need: Need) -> Placed:
     if available is None:
         fits: Answer = "no" if _exceeds(estimate.total_bytes, memory.host_most_bytes) else "unknown"
         return Placed(fits, Placement("none"), estimate, None)
-    fits = _rating(estimate, available)
+    fits = _rating(estimate.total_bytes, estimate.high_bytes, available)
     placement = Placement("none") if fits == "no" else Placement("cpu", host_bytes=estimate.total_bytes)
     return Placed(fits, placement, estimate, available)
 
@@ -131,6 +135,8 @@ def _on_pool(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered |
         if device.available_bytes is None:
             break
         room += device.available_bytes
+        if layered and layered.least_bytes > room:
+            continue
         estimate = need(count)
         fits = _rating_beside(pool, memory, estimate, room)
         if fits == "no" or (fits == "tight" and tight):
@@ -161,8 +167,7 @@ def _rooms(pool: Pool) -> list[int]:
 def _placement(mode: Mode, pool: Pool, count: int, estimate: Estimate, split: Split | None) -> Placement:
     """The first devices of the pool, and what the estimate puts on them and on the host."""
     devices = tuple(device.index for device in pool.devices[:count])
-    on_gpu = _on_gpu(estimate).total_bytes
-    on_host = estimate.total_bytes - on_gpu
+    on_gpu, on_host = estimate.sums.gpu, estimate.sums.host
     if split is None:
         return Placement(mode, devices, on_gpu, on_host)
     return Placement(mode, devices, on_gpu, on_host, split.layers, split.total, split.experts_on_host)
@@ -194,7 +199,7 @@ def _could_hold(pool: Pool, need: Need) -> bool:
     if any(device.most_bytes is None for device in pool.devices):
         return True
     rooms = sorted((device.most_bytes or 0 for device in pool.devices), reverse=True)
-    return any(_on_gpu(need(count)).total_bytes <= sum(rooms[:count]) for count in range(1, len(rooms) + 1))
+    return any(need(count).sums.gpu <= sum(rooms[:count]) for count in range(1, len(rooms) + 1))
 
 
 def _divided(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered | None) -> Placed | None:
@@ -206,7 +211,8 @@ def _divided(pool: Pool, memory: EffectiveMemory, need: Need, layered: Layered |
         counts = range(1, len(rooms) + 1)
         return next((placed for count in counts if (placed := _by_layers(pool, memory, layered, count))), None)
     beside = layered.parts.device_bytes if layered else _per_device(need)
-    least = need(1).weights_bytes * _WORTHWHILE
+    weights = layered.least_bytes if layered else need(1).weights_bytes
+    least = weights * _WORTHWHILE
     count = sum(room >= beside + least for room in rooms)
     if not count:
         return None
@@ -222,7 +228,7 @@ def _by_layers(pool: Pool, memory: EffectiveMemory, layered: Layered, count: int
         if split is None:
             return None
         estimate = layered.divided(count, split)
-        more = -(-(_on_gpu(estimate).total_bytes - split.gpu_bytes) // count)
+        more = -(-(estimate.sums.gpu - split.gpu_bytes) // count)
         if more <= less:
             break
         less = more

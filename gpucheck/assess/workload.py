@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from gpucheck.assess.layers import Split
 from gpucheck.assess.memory import EffectiveMemory
@@ -38,25 +38,25 @@ class Workload(Struct, frozen=True):
         if self.known:
             from gpucheck.estimators.known import estimate_known
 
-            return cache(partial(estimate_known, self.reference.model, self.quant, self.setting))
+            return _Once(estimate_known, self.reference.model, self.quant, self.setting)
         if self.reference.model.tensors:
             from gpucheck.estimators.by_tensors import estimate_tensors
 
-            return cache(partial(estimate_tensors, self.reference.model, self.quant, self.setting))
-        return cache(partial(estimate_size, self.reference.size, self.quant, self.setting))
+            return _Once(estimate_tensors, self.reference.model, self.quant, self.setting)
+        return _Once(estimate_size, self.reference.size, self.quant, self.setting)
 
     def layered(self) -> Layered | None:
         """What each layer needs, where the engine splits by layers and the shape is known."""
         if not self.known:
             return None
-        from gpucheck.estimators.known import parts_of, told_layers
+        from gpucheck.estimators.on_llama_cpp import least_on_gpus, parts_of, told_layers
 
         shape = self.reference.model.architecture
         if shape is None or self.setting.engine == "transformers":
             return None
         told = told_layers(len(shape.layers), self.setting)
-        of = partial(parts_of, self.reference.model, self.quant, self.setting)
-        return Layered(len(shape.layers), told, of, self._divided)
+        what = self.reference.model, self.quant, self.setting
+        return Layered(len(shape.layers), told, partial(least_on_gpus, *what), partial(parts_of, *what), self._divided)
 
     def placed(self, memory: EffectiveMemory) -> Placed:
         """Where the workload would go on a machine with this memory.
@@ -70,11 +70,29 @@ class Workload(Struct, frozen=True):
 
     def _divided(self, gpus: int, split: Split) -> Estimate:
         """What is needed with the layers of the split on so many GPUs."""
-        told = self.setting.given
+        from gpucheck.estimators.on_llama_cpp import estimate_divided
+
+        places: dict[str, int] = {}
         on_gpus = sum(split.layers)
-        if on_gpus < split.total:
-            told.setdefault("n_gpu_layers", on_gpus + 1)  # the head is counted as well
+        if on_gpus < split.total and "n_gpu_layers" not in self.setting.given:
+            places["n_gpu_layers"] = on_gpus + 1  # the head is counted as well
         if split.experts_on_host:
-            told["n_cpu_moe"] = split.experts_on_host
-        setting = replace(self.setting, options=tuple(sorted(told.items())))
-        return replace(self, setting=setting).need()(gpus)
+            places["n_cpu_moe"] = split.experts_on_host
+        return estimate_divided(self.reference.model, self.quant, self.setting, gpus, places)
+
+
+class _Once:
+    """An estimate for each number of GPUs, worked out once; lighter than functools.cache, of which each needs one."""
+
+    __slots__ = ("_arguments", "_estimate", "_known")
+
+    def __init__(self, estimate: Callable[..., Estimate], *arguments: object) -> None:
+        self._estimate = estimate
+        self._arguments = arguments
+        self._known: dict[int, Estimate] = {}
+
+    def __call__(self, gpus: int) -> Estimate:
+        found = self._known.get(gpus)
+        if found is None:
+            found = self._known[gpus] = self._estimate(*self._arguments, gpus)
+        return found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from itertools import accumulate
+
 from msgspec import Struct
 
 
-class Parts(Struct, frozen=True):
+class Parts(Struct, frozen=True, dict=True):
     """Bytes of each layer with its cache, of the head, and of what each GPU needs beside them.
 
     `expert_bytes` is the part of each layer that its routed experts are, which may stay on the host. `first_bytes`
@@ -23,3 +26,18 @@ class Parts(Struct, frozen=True):
     told: bool = False
     experts_on_host: int = 0
     more_of_several_bytes: int = 0
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Bytes of the first so many layers."""
+        return list(accumulate(self.layer_bytes, initial=0))
+
+    @cached_property
+    def expert_ends(self) -> list[int]:
+        """Bytes of the experts of the first so many layers."""
+        return list(accumulate(self.expert_bytes, initial=0))
+
+    @cached_property
+    def ends_without_experts(self) -> list[int]:
+        """Bytes of the first so many layers, less their experts."""
+        return [end - experts for end, experts in zip(self.ends, self.expert_ends, strict=True)]

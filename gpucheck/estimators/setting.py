@@ -26,7 +26,7 @@ NAMED_QUANTS: dict[str, tuple[str, ...]] = {
 """The same for a model of known shape, whose answer is exact enough to tell 6 bits from 5."""
 
 
-class Setting(Struct, frozen=True):
+class Setting(Struct, frozen=True, gc=False, cache_hash=True):
     """Tokens of context for each sequence, sequences at once, the engine and its options by their own names.
 
     `backend` is what llama.cpp computes with where the options do not say it.

@@ -6,9 +6,12 @@ import re
 from collections import defaultdict
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpucheck.errors import UsageError
 from gpucheck.estimators.llama_cpp.needs import Weight
+from gpucheck.estimators.rows import Row
+from gpucheck.models.architecture import Architecture
 from gpucheck.models.model import Model
 from gpucheck.models.quant.assign import Weight as Quantized
 from gpucheck.models.quant.assign import gguf_weights
@@ -25,7 +28,7 @@ _PLAIN = {"fp32": "F32", "bf16": "BF16", "fp16": "F16"}
 _MXFP4_EXPERTS = frozenset({"gpt_oss", "gpt-oss"})
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, gc=False):
     """Tensors with their bytes, and the bounds of the whole as ratios; `exact` if they are those of a file."""
 
     weights: tuple[Weight, ...]
@@ -49,6 +52,28 @@ def stored(model: Model, quant: Quantization, *, gguf: bool = True) -> Stored:
         own = in_file(model, quant) and (model.source == "gguf" or not gguf)
         kept[key] = _of_file(model) if own else _of_name(model, quant, gguf)
     return kept[key]
+
+
+def shape_of(model: Model) -> Architecture:
+    """The shape of the model.
+
+    Raises:
+        UsageError: it is not known.
+    """
+    if model.architecture is None:
+        raise UsageError(
+            f"the shape of {model.id} is not known: {model.issues[0] if model.issues else 'no reason told'}"
+        )
+    return model.architecture
+
+
+def banded(row: Row, size: int, held: Stored) -> Row:
+    """The row for `size` bytes as they are stored, with the band of the format."""
+    middle = round(size * held.ratio)
+    if held.exact:
+        return replace(row, bytes=middle, low_bytes=middle, high_bytes=middle)
+    low, high = round(size * held.low_ratio), round(size * held.high_ratio)
+    return replace(row, bytes=middle, low_bytes=low, high_bytes=high, basis="formula")
 
 
 def in_file(model: Model, quant: Quantization) -> bool:

@@ -16,7 +16,7 @@ from gpucheck.models.tensor import TensorGroup
 RecurrentKind = Literal["mamba", "mamba2", "gated_delta_net", "short_conv", "kda", "lightning", "rwkv"]
 
 
-class Attention(Struct, frozen=True, kw_only=True):
+class Attention(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Attention with keys and values per head: MHA, GQA or MQA, over the whole context or a part of it.
 
     `window` is the number of tokens that a sliding layer looks back (None: all); a `chunked` layer looks back to
@@ -40,7 +40,7 @@ class Attention(Struct, frozen=True, kw_only=True):
     shares_cache: bool = False
 
 
-class LatentAttention(Struct, frozen=True, kw_only=True):
+class LatentAttention(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Multi-head latent attention (DeepSeek V2 and later): a token's cache is one latent vector and one rotary key.
 
     `index_n_heads` and `index_head_dim` are those of the sparse indexer (DeepSeek V3.2, GLM-5); None without one.
@@ -56,7 +56,7 @@ class LatentAttention(Struct, frozen=True, kw_only=True):
     index_head_dim: int | None = None
 
 
-class Recurrent(Struct, frozen=True, kw_only=True):
+class Recurrent(Struct, frozen=True, kw_only=True, cache_hash=True):
     """A layer whose memory of the past has a fixed size.
 
     `inner_size` is d_inner (value heads x value head size for Gated DeltaNet), `state_size` d_state (the key head
@@ -75,7 +75,7 @@ class Recurrent(Struct, frozen=True, kw_only=True):
     norm: bool = True  # Falcon-H1's Mamba-2 has none
 
 
-class FeedForward(Struct, frozen=True, kw_only=True):
+class FeedForward(Struct, frozen=True, kw_only=True, cache_hash=True):
     """A dense feed-forward block; `matrices` is 3 with a gate (SwiGLU, GeGLU) and 2 without."""
 
     intermediate_size: int
@@ -84,7 +84,7 @@ class FeedForward(Struct, frozen=True, kw_only=True):
     bias: bool = False
 
 
-class Experts(Struct, frozen=True, kw_only=True):
+class Experts(Struct, frozen=True, kw_only=True, cache_hash=True):
     """A mixture of experts. `shared_intermediate_size` is that of all shared experts together, 0 without any.
 
     `dense_intermediate_size` is that of a dense block beside the experts in the same layer (Gemma 4), 0 without one.
@@ -102,7 +102,7 @@ class Experts(Struct, frozen=True, kw_only=True):
     latent_size: int | None = None  # experts that work on a narrower vector (Nemotron 3)
 
 
-class Layer(Struct, frozen=True, kw_only=True):
+class Layer(Struct, frozen=True, kw_only=True, cache_hash=True):
     """One block. `norms` counts its norms of the hidden size; both mixers are set where they run side by side."""
 
     attention: Attention | LatentAttention | None = None

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from gpucheck.errors import AmbiguousNameError, UnknownNameError
+from gpucheck.models.architecture import Architecture
 from gpucheck.models.model import Model
 
 _DATA = os.path.join(os.path.dirname(__file__), "data", "models.jsonl")
@@ -83,6 +84,9 @@ def find_model(name: str) -> Model:
     return model_of(chosen[0].id)
 
 
+_SHAPES: dict[Architecture, Architecture] = {}  # one object for all models of a shape, which remembers estimates
+
+
 @cache
 def model_of(model_id: str) -> Model:
     """The model of an entry, its configuration parsed; equal calls give the same object.
@@ -96,10 +100,11 @@ def model_of(model_id: str) -> Model:
     if entry is None:
         raise UnknownNameError(f"no model in the catalogue has the id {model_id!r}")
     read = read_config(entry.config)
+    shape = read.architecture
     return Model(
         id=entry.id,
         source="catalogue",
-        architecture=read.architecture,
+        architecture=_SHAPES.setdefault(shape, shape),
         parts=read.parts,
         dtype=read.dtype,
         license=entry.license,

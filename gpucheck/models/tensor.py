@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Tensor(Struct, frozen=True):
+class Tensor(Struct, frozen=True, gc=False):
     """One tensor of a file: its name, its type as the file spells it ("Q4_K", "BF16"), elements and bytes.
 
     `row` is the length of its innermost dimension.
@@ -18,7 +18,7 @@ class Tensor(Struct, frozen=True):
     row: int
 
 
-class TensorGroup(Struct, frozen=True):
+class TensorGroup(Struct, frozen=True, gc=False):
     """Equal tensors that a shape implies, one in each of `layers`.
 
     `role` is the name that GGUF gives it, less "blk.N." and ".weight" or ".bias": "attn_q", "ffn_down_exps",

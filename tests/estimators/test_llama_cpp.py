@@ -66,7 +66,7 @@ def test_buffers_of_llama_3_beside_a_gpu() -> None:
 
 def test_several_gpus_keep_four_copies_of_what_they_are_given() -> None:
     """Each GPU has four masks and four token vectors, where one GPU has one of each."""
-    several = needs(LLAMA, (), 65536, 1, DEFAULTS).several(DEFAULTS, 2)
+    several = needs(LLAMA, (), 65536, 1, DEFAULTS).several(2)
     mask, vectors = 65536 * 512 * 2, 4096 * 512 * 4
     assert min(several.devices) > 4 * (mask + vectors)
     assert several.host > 4 * (mask + vectors)

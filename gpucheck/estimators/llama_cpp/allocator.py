@@ -20,7 +20,7 @@ DEVICE_ALIGNMENT = 128  # of CUDA buffers
 _ENDLESS = 1 << 62
 
 
-class Peak(Struct, frozen=True):
+class Peak(Struct, frozen=True, gc=False):
     """The size of a buffer, and the highest address in use before the first of the masks is freed."""
 
     bytes: int
@@ -40,18 +40,19 @@ class Space:
     def take(self, size: int) -> int:
         """The address of the smallest gap of at least `size` bytes; of equal ones the last."""
         size = -(-size // self.alignment) * self.alignment
-        sizes = self.sizes
+        sizes, starts = self.sizes, self.starts
         best, best_size = len(sizes) - 1, _ENDLESS
         for index, free in enumerate(sizes):
             if size <= free <= best_size:
                 best, best_size = index, free
-        address = self.starts[best]
-        if sizes[best] == size:
-            del sizes[best], self.starts[best]
+        address = starts[best]
+        end = address + size
+        if best_size == size:
+            del sizes[best], starts[best]
         else:
-            self.starts[best] += size
+            starts[best] = end
             sizes[best] -= size
-        self.peak = max(self.peak, address + size)
+        self.peak = max(self.peak, end)
         return address
 
     def give(self, address: int, size: int) -> None:
@@ -94,7 +95,10 @@ def place(nodes: Sequence[Node], leaves: Iterable[Node], spaces: Sequence[Space]
     for node in nodes:
         if node.root is None and not node.stored and not node.alive:
             _place(node, spaces[node.device])
-        _release(node.sources, spaces)
+        for source in node.sources:
+            source.children -= 1
+            if not source.children and not source.views:  # the last reader has run
+                _release(source, spaces)
     return [space.found() for space in spaces]
 
 
@@ -118,21 +122,17 @@ def _place(node: Node, space: Space) -> None:
     node.address, node.alive = space.take(node.bytes), True
 
 
-def _release(sources: tuple[Node, ...], spaces: Sequence[Space]) -> None:
-    """Frees the sources of a node that has run, if it was their last reader."""
-    for parent in sources:
-        parent.children -= 1
-        if parent.children or parent.views:
-            continue
-        owner = parent
-        if parent.root is not None:
-            owner = parent.root
-            owner.views -= 1
-            if owner.views or owner.children:
-                continue
-        if owner.alive and not owner.kept:
-            owner.alive = False
-            space = spaces[owner.device]
-            if owner.mask and space.with_masks is None:
-                space.with_masks = space.peak
-            space.give(owner.address, owner.bytes)
+def _release(node: Node, spaces: Sequence[Space]) -> None:
+    """Frees a node that nobody reads any more, or what it was the last look into."""
+    owner = node
+    if node.root is not None:
+        owner = node.root
+        owner.views -= 1
+        if owner.views or owner.children:
+            return
+    if owner.alive and not owner.kept:
+        owner.alive = False
+        space = spaces[owner.device]
+        if owner.mask and space.with_masks is None:
+            space.with_masks = space.peak
+        space.give(owner.address, owner.bytes)

@@ -13,7 +13,7 @@ from gpucheck.models.architecture import Attention
 _FLOAT = 4
 
 
-class Batch(Struct, frozen=True, kw_only=True):
+class Batch(Struct, frozen=True, gc=False, kw_only=True):
     """What a graph is built for: tokens and logits rows of one micro-batch, and the cells that attention sees.
 
     `cells` and `swa_cells` are those of one of the `streams`. `quantized_k` and `quantized_v`: the cache is

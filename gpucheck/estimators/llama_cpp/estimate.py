@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from gpucheck.errors import UsageError
-from gpucheck.estimators.llama_cpp.needs import LayerNeed, Needs, Weight, needs
+from gpucheck.estimators.llama_cpp.needs import Needs, Weight, needs
 from gpucheck.estimators.llama_cpp.options import (
     VERSION,
     LlamaCppOptions,
@@ -26,6 +28,8 @@ _DEVICE_LOW, _DEVICE_HIGH = 0.85, 1.15
 # Kinds of layers whose graph is taken for another's.
 _ALIKE = frozenset({"kda", "lightning", "rwkv"})
 _ALIKE_LOW, _ALIKE_HIGH = 0.7, 1.4
+_SEVERAL = 2
+PROJECTOR = "projector (mmproj)"  # a file of its own, of known size
 
 
 def estimate(
@@ -50,73 +54,93 @@ def estimate(
     if batch > 1 and parsed.n_parallel is not None and parsed.n_parallel < batch:
         raise UsageError(f"{parsed.n_parallel} slots (n_parallel) do not hold a batch of {batch}")
     parts = needs(architecture, weights, context, batch, parsed)
-    rows = gpu_rows(parts, parsed) if parsed.gpu else cpu_rows(parts, parsed)
-    if any(layer.recurrent and layer.recurrent.kind in _ALIKE for layer, _ in architecture.groups):
-        rows = [_widened(row) for row in rows]
-    return Estimate(tuple(rows), (VERSION, *assumptions(parsed, given)))
+    rows = (*weight_rows(parts, parsed), *context_rows(parts, parsed))
+    return Estimate(rows, (VERSION, *assumptions(parsed, given)))
 
 
-def gpu_rows(parts: Needs, options: LlamaCppOptions) -> list[Row]:
-    """One GPU and the host. The first of `n_gpu_layers` is the head, the others are layers from the last.
+def weight_rows(parts: Needs, options: LlamaCppOptions) -> list[Row]:
+    """The tensors on GPUs and on the host. The first of `n_gpu_layers` is the head, the others the last layers."""
+    if not options.gpu:
+        return _weights_on_host(parts, options)
+    first = _left(parts, options)
+    head = options.n_gpu_layers != 0
+    behind = _sums(parts, first)[0]
+    moved = sum([parts.kinds[kind].expert_bytes for kind in parts.order[first : options.n_cpu_moe]])
+    weights = parts.sums[0] - behind - moved + (parts.output_bytes + parts.tied_bytes if head else 0)
+    host = parts.input_bytes + behind + moved + (0 if head else parts.output_bytes)
+    rows = [_exact("weights", weights, "tensors on the GPU", "gpu"), _exact("weights", host, "embedding", "host")]
+    rows.append(_exact("weights", options.mmproj_bytes, PROJECTOR, "gpu"))
+    return [row for row in rows if row.bytes]
+
+
+def context_rows(parts: Needs, options: LlamaCppOptions, gpus: int = 1) -> list[Row]:
+    """Everything but the tensors, with all of what each of several GPUs needs for itself.
 
     What the host keeps of the layers, the GPU still works on in batches of 32 tokens or more: it borrows one tensor
     after the other, and the cache of one layer. How much of that is needed at once is bounded, not predicted.
     """
-    count = len(parts.layers)
-    held = count + 1 if options.n_gpu_layers < 0 else min(options.n_gpu_layers, count + 1)
-    head = held > 0
-    first = count - max(held - 1, 0)
-    layers, left = parts.layers[first:], parts.layers[:first]
-    moved = _moved(parts.layers, left, options.n_cpu_moe)
-    whole = parts.sums if not left else _sums(layers)
-    weights = whole[0] - moved
-    weights += (parts.output_bytes + parts.tied_bytes) if head else 0
-    behind = _sums(left)
-    host = parts.input_bytes + behind[0] + moved
-    host += 0 if head else parts.output_bytes
-    rows = [_exact("weights", weights, "tensors on the GPU", "gpu"), _exact("weights", host, "embedding", "host")]
-    rows += _cache_rows(whole, "gpu" if options.offload_kqv else "host")
-    rows += _cache_rows(behind, "host")
-    rows.append(_device_compute(parts, left, options))
-    rows.append(_host_compute(parts.host_compute_bytes))
+    rows = _device_rows(parts, options, gpus) if options.gpu else _cache_rows(parts.sums, "host")
+    rows.append(_host_compute(parts.host_compute_bytes if options.gpu else parts.cpu_compute_bytes))
     rows.append(_exact("compute", parts.logits_bytes, "logits that are handed out", "host"))
-    band = context_band(options.backend)
-    detail = f"{options.backend} context"
-    rows.append(Row("overhead", band.likely, band.low, band.high, "range", detail, "gpu"))
-    if options.mmproj_bytes:
-        rows.append(_exact("weights", options.mmproj_bytes, "projector (mmproj)", "gpu"))
     rows.append(Row("overhead", PROCESS.likely, PROCESS.low, PROCESS.high, "range", "the process itself", "host"))
+    kinds = (layer.recurrent.kind for layer, _ in parts.architecture.groups if layer.recurrent)
+    if not _ALIKE.isdisjoint(kinds):
+        rows = [_widened(row) for row in rows]
     return [row for row in rows if row.bytes or row.high_bytes]
 
 
-def cpu_rows(parts: Needs, options: LlamaCppOptions) -> list[Row]:
-    """Everything in memory of the host."""
+def _weights_on_host(parts: Needs, options: LlamaCppOptions) -> list[Row]:
     weights = parts.input_bytes + parts.output_bytes + parts.sums[0]
     rows = [_exact("weights", weights + options.mmproj_bytes, "the file's tensors", "host")]
-    rows += _cache_rows(parts.sums, "host")
-    rows.append(_host_compute(parts.cpu_compute_bytes))
-    rows.append(_exact("compute", parts.logits_bytes, "logits that are handed out", "host"))
-    rows.append(Row("overhead", PROCESS.likely, PROCESS.low, PROCESS.high, "range", "the process itself", "host"))
     if parts.repacked_bytes and not options.no_mmap:
         detail = "pages of the file beside the repacked copies; they can be dropped"
         rows.append(Row("overhead", 0, 0, parts.repacked_bytes, "range", detail, "host"))
-    return [row for row in rows if row.bytes or row.high_bytes]
+    return rows
 
 
-def _moved(layers: tuple[LayerNeed, ...], left: tuple[LayerNeed, ...], n_cpu_moe: int) -> int:
-    """Bytes of experts that the host keeps of layers that are otherwise on the GPU."""
-    return sum(layer.expert_bytes for layer in layers[len(left) : n_cpu_moe])
+def _left(parts: Needs, options: LlamaCppOptions) -> int:
+    """How many layers stay on the host: the first ones."""
+    count = len(parts.order)
+    return 0 if options.n_gpu_layers < 0 else count - min(max(options.n_gpu_layers - 1, 0), count)
 
 
-def _sums(layers: tuple[LayerNeed, ...]) -> tuple[int, int, int]:
-    """Weights, caches and states of these layers together."""
-    if not layers:
-        return 0, 0, 0
-    return (
-        sum([layer.weights_bytes for layer in layers]),
-        sum([layer.cache_bytes for layer in layers]),
-        sum([layer.state_bytes for layer in layers]),
-    )
+def _device_rows(parts: Needs, options: LlamaCppOptions, gpus: int) -> list[Row]:
+    """Caches, and the buffers and contexts of GPUs."""
+    left = _left(parts, options)
+    behind = _sums(parts, left)
+    here = (parts.sums[0] - behind[0], parts.sums[1] - behind[1], parts.sums[2] - behind[2])
+    rows = [*_cache_rows(here, "gpu" if options.offload_kqv else "host"), *_cache_rows(behind, "host")]
+    band = context_band(options.backend)
+    context = Row("overhead", band.likely, band.low, band.high, "range", f"{options.backend} context", "gpu")
+    compute = _device_compute(parts, left, options)
+    if gpus < _SEVERAL:
+        return [*rows, compute, context]
+    names = [f"gpu{index}" for index in range(gpus)]
+    buffers = parts.several(gpus).devices
+    sizes = (buffers[0], *(buffers[1:-1] or buffers[-1:]) * (gpus - 2), buffers[-1])
+    if compute.basis == "range":
+        sizes = (compute.bytes,) * gpus
+    rows += [_resized(compute, size, name) for name, size in zip(names, sizes, strict=True)]
+    return [*rows, *(replace(context, device=name) for name in names)]
+
+
+def _resized(row: Row, size: int, device: str) -> Row:
+    """The row for a buffer of another size, with its band."""
+    ratio = size / row.bytes if row.bytes else 1.0
+    low, high = round(row.low_bytes * ratio), round(row.high_bytes * ratio)
+    return replace(row, bytes=size, low_bytes=low, high_bytes=high, device=device)
+
+
+def _sums(parts: Needs, count: int) -> tuple[int, int, int]:
+    """Weights, caches and states of the first so many layers together."""
+    weights = cache = state = 0
+    order = parts.order[:count]
+    for kind in set(order):
+        need, times = parts.kinds[kind], order.count(kind)
+        weights += need.weights_bytes * times
+        cache += need.cache_bytes * times
+        state += need.state_bytes * times
+    return weights, cache, state
 
 
 def _cache_rows(sums: tuple[int, int, int], device: str) -> list[Row]:
@@ -139,16 +163,16 @@ def _compute(count: int, options: LlamaCppOptions) -> Row:
     return Row("compute", count, round(count * low), round(count * high), "formula", "compute buffer", "gpu")
 
 
-def _device_compute(parts: Needs, left: tuple[LayerNeed, ...], options: LlamaCppOptions) -> Row:
-    """The buffer of the GPU, with what it borrows of the host."""
+def _device_compute(parts: Needs, left: int, options: LlamaCppOptions) -> Row:
+    """The buffer of the GPU, with what it borrows of the host, where so many layers are left or experts of some."""
     plain = _compute(parts.device_compute_bytes, options)
-    borrowed = max((layer.largest_bytes for layer in left), default=0)
-    if not left and options.n_cpu_moe:
-        borrowed = max((layer.largest_bytes for layer in parts.layers[: options.n_cpu_moe]), default=0)
-    if not left and not borrowed and options.offload_kqv:
+    if not left and not options.n_cpu_moe and options.offload_kqv:
         return plain
-    away = left if options.offload_kqv else parts.layers
-    cache = max((layer.cache_bytes for layer in away), default=0)
+    kinds, order = parts.kinds, parts.order
+    lent = [kinds[kind] for kind in set(order[: left or options.n_cpu_moe])]
+    away = [kinds[kind] for kind in set(order[:left] if options.offload_kqv else order)]
+    borrowed = max([layer.largest_bytes for layer in lent], default=0)
+    cache = max([layer.cache_bytes for layer in away], default=0)
     if not borrowed and not cache:
         return plain
     most = plain.bytes + borrowed + cache

@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 Shape = tuple[int, ...]
 HOST = 0  # the device of inputs and of the embedding; GPUs are counted from 1
 
 
-class Node:
+class Node(Struct, eq=False, gc=False):
     """One tensor: its bytes, its shape (None: a view with gaps), and the tensors that it is computed from.
 
     `root` is the tensor that a view looks into. `stored` tensors (cache writes) lie in other buffers. `kept` ones
     are not freed, `mask` ones are attention masks, whose size follows the context. `origin` is what a
-    copy on another device is made of. `device` is that of its buffer.
+    copy on another device is made of. `device` is that of its buffer. Nodes look backwards only, so that there is no
+    cycle for Python to search for.
     """
 
-    __slots__ = (
-        "address",
-        "alive",
-        "bytes",
-        "children",
-        "device",
-        "in_place",
-        "kept",
-        "mask",
-        "origin",
-        "root",
-        "shape",
-        "sources",
-        "stored",
-        "views",
-        "visited",
-    )
-
-    def __init__(  # noqa: PLR0913 - one for each fact that decides a tensor's place
-        self,
-        size: int,
-        shape: Shape | None,
-        sources: tuple[Node, ...] = (),
-        root: Node | None = None,
-        *,
-        in_place: bool = False,
-        device: int = -1,
-    ) -> None:
-        self.bytes = size
-        self.shape = shape
-        self.sources = sources
-        self.root = root
-        self.in_place = in_place
-        self.device = device
-        self.stored = False
-        self.kept = False
-        self.mask = False
-        self.origin: Node | None = None
-        self.visited = False
-        self.alive = False
-        self.children = 0
-        self.views = 0
-        self.address = 0
+    bytes: int
+    shape: Shape | None
+    sources: tuple[Node, ...] = ()
+    root: Node | None = None
+    in_place: bool = False
+    device: int = -1
+    stored: bool = False
+    kept: bool = False
+    mask: bool = False
+    origin: Node | None = None
+    visited: bool = False
+    alive: bool = False
+    children: int = 0
+    views: int = 0
+    address: int = 0
 
 
 class Graph:

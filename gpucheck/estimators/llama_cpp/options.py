@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal
 
 import msgspec
@@ -25,7 +25,7 @@ SLOTS = 4  # of llama-server without -np
 _WORDS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
 
-class LlamaCppOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LlamaCppOptions(Struct, frozen=True, gc=False, cache_hash=True, kw_only=True, forbid_unknown_fields=True):
     """How llama-server is started. The defaults are its own.
 
     `flash_attn` "auto" is on wherever the backend can. `n_parallel` is the number of slots, None for the default:
@@ -125,7 +125,7 @@ def _check(options: LlamaCppOptions) -> None:
         raise UsageError("llama.cpp stores quantized values (type_v) with flash attention only")
 
 
-def assumptions(options: LlamaCppOptions, given: Mapping[str, object]) -> tuple[str, ...]:
+def assumptions(options: LlamaCppOptions, given: Container[str]) -> tuple[str, ...]:
     """The options that nobody gave, with the value that llama-server takes; what cannot matter is left out."""
     described = {
         "backend": f"backend {options.backend}",

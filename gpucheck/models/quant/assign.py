@@ -146,6 +146,9 @@ def _by_layer(shape: MixShape, facts: _Facts, mix: Mix, group: TensorGroup) -> I
         return
     ranks, total = _places(shape, mix, role)
     types = _types(mix, role, total, total if ranks is None else max(total, len(ranks)), facts)
+    if types.count(types[0]) == len(types):
+        yield _sized(group, _fitting(types[0], group.row))
+        return
     found: dict[str, list[int]] = {}
     for layer in group.layers:
         found.setdefault(types[layer if ranks is None else ranks[layer, role]], []).append(layer)
