@@ -68,7 +68,9 @@ ABSENCE_TELLS = re.compile(
     r"|/sys/class/dmi/.*"
     r"|/sys/module/(amdgpu|habanalabs)/version"  # the drivers that come with the kernel have none
     r"|/sys/module/ttm/parameters/.*"  # kernels without the parameter do not bound what GPUs are lent
-    r"|/opt/rocm/\.info/.*"  # not installed
+    r"|/opt|/usr/local|/(opt/rocm|usr/local/cuda)[^/]*(/core[^/]*)?(/\.info/version(-dev)?|/version\.(json|txt))?"
+    r"|/opt/intel/oneapi/compiler|/usr/include/(cuda|cudnn_version|nccl)\.h|.*/libze_loader\.so\.1|nvcc"
+    r"|C:\\Program Files\\NVIDIA( GPU Computing Toolkit)?\\CUD.*"
     r"|/etc/ld\.so\.conf\.d"  # other loaders have none
     r"|/sys/bus/pci/devices/[^/]+/driver"  # none is bound
 )
@@ -78,10 +80,13 @@ NOT_FOUND_TELLS = re.compile(
     r"|rw /dev/shm"
     r"|/sys/devices/system/node/online"  # kernels without NUMA
     r"|/.*/compat"  # a setting outlives the toolkit whose folder it names
+    r"|/etc/alternatives/.*|/opt/intel/oneapi/compiler/latest"  # a link into nothing
     r"|/sys/class/kfd/kfd/topology/nodes(/\d+/p2p_links)?"  # older kernels
 )
 # A container is refused the nodes of cards that it was not given; ROCm does not count those.
 REFUSAL_TELLS = re.compile(r"/sys/class/kfd/kfd/topology/nodes/\d+/properties")
+# By this a folder or a file says that it is no link.
+NO_LINK = re.compile(r"/(opt|usr/local|etc/alternatives)/.*|.*/libze_loader\.so\.1")
 SECONDS_LIMIT = 5.0
 
 Key = tuple[str, str]
@@ -164,6 +169,8 @@ def is_an_answer(section: str, key: str, error: str | None) -> bool:
     if error in {"not_found", "not_recorded"}:
         told = section == "disk" or ABSENCE_TELLS.fullmatch(key) is not None
         return told or (error == "not_found" and NOT_FOUND_TELLS.fullmatch(key) is not None)
+    if error == "io_error" and section == "link":
+        return NO_LINK.fullmatch(key) is not None
     if error == "no_permission":
         return REFUSAL_TELLS.fullmatch(key) is not None
     return error in {"nvml_not_found", "nvml_invalid_argument"} and NO_SUCH.fullmatch(key) is not None
@@ -182,6 +189,7 @@ _NUMBERED = frozenset({"peers", "p2p_peers", "parent"})
 # What tells the entries of a list apart.
 _IDENTITY = {
     "frameworks": "name", "storage": "purpose", "numa_nodes": "index", "display_adapters": "pci_address",
+    "toolkits.cuda_installed": "folder", "toolkits.rocm_installed": "folder",
 }  # fmt: skip
 _PARTS = ("platform", "cpu", "memory", "limits", "drivers", "toolkits", "visibility", *_IDENTITY)
 _NEAR = 0.08

@@ -28,44 +28,59 @@ ROOT_VARIABLE = "GPUCHECK_ROOT"
 MAX_RAM_BYTES, MAX_CPU_CORES = 1024 * TIB, 65_536
 
 
-def inspect(python: str | None = None) -> Machine:
+def inspect(
+    python: str | None = None, *, kernel_log: bool = False, deep: bool = False, deep_limit_s: float | None = None
+) -> Machine:
     """This machine, or the copied tree of `/proc` and `/sys` that `GPUCHECK_ROOT` names.
 
-    `python` is the interpreter whose frameworks are looked at; by default that of the active environment. What
-    cannot be found out is None, with the reason in `issues`; nothing is raised for it.
+    `python` is the interpreter whose frameworks are looked at; by default that of the active environment. With
+    `kernel_log` past errors of NVIDIA cards that are well now are looked for too, which takes a command. With `deep`
+    each of those frameworks is imported and made to compute in a child process, for at most `deep_limit_s` seconds
+    (None: 30 or 60, by framework). What cannot be found out is None, with the reason in `issues`; nothing is raised
+    for it.
 
     Raises:
         UsageError: `GPUCHECK_ROOT` names no directory.
     """
     from gpucheck.machine.inspect import inspect_host
 
-    return categorise(inspect_host(_live_host(), python))
+    found = inspect_host(_live_host(), python, kernel_log=kernel_log, deep=deep, deep_limit_s=deep_limit_s)
+    return categorise(found)
 
 
-def load(path: str | os.PathLike[str], python: str | None = None) -> Machine:
-    """The machine of a recording.
+def load(
+    path: str | os.PathLike[str], python: str | None = None, *, kernel_log: bool = False, deep: bool = False
+) -> Machine:
+    """The machine of a recording; `kernel_log` is as in `inspect`.
+
+    What a recording holds of a deep check is always told; with `deep` it is an issue if it holds none.
 
     Raises:
         RecordingError: the file cannot be read or is not a recording.
     """
     from gpucheck.host.recording import read_recording
 
-    return replay(read_recording(path), python)
+    return replay(read_recording(path), python, kernel_log=kernel_log, deep=deep)
 
 
-def replay(recording: Recording, python: str | None = None) -> Machine:
-    """The machine of a recording that has been read already."""
+def replay(recording: Recording, python: str | None = None, *, kernel_log: bool = False, deep: bool = False) -> Machine:
+    """The machine of a recording that has been read already; `kernel_log` and `deep` are as in `load`."""
     from gpucheck.host.host import Host
     from gpucheck.host.recording import ReplaySource
     from gpucheck.machine.inspect import inspect_host
 
-    return categorise(inspect_host(Host(ReplaySource(recording), "recording"), python))
+    host = Host(ReplaySource(recording), "recording")
+    return categorise(inspect_host(host, python, kernel_log=kernel_log, deep=deep))
 
 
-def simulate(spec: str, ram: str | int | None = None, cpu_cores: int | None = None) -> Machine:
+def simulate(
+    spec: str, ram: str | int | None = None, cpu_cores: int | None = None, python: str | None = None
+) -> Machine:
     """A machine with catalogue hardware: "2x RTX 4090", "RTX 4090 + RTX 3090", "M4 Max 128GB".
 
-    `ram` is an amount with a unit ("64GiB") or a number of bytes.
+    `ram` is an amount with a unit ("64GiB") or a number of bytes. With `python`, the path of an interpreter of this
+    machine, the frameworks in its environment are looked at and held against those cards; without it nothing of this
+    machine is.
 
     Raises:
         AmbiguousNameError, UnknownNameError: a name is not that of exactly one card; see its `candidates`.
@@ -78,11 +93,21 @@ def simulate(spec: str, ram: str | int | None = None, cpu_cores: int | None = No
         raise UsageError(f"a machine has more than 0 and at most {format_bytes(MAX_RAM_BYTES)} of memory")
     if cpu_cores is not None and not 1 <= cpu_cores <= MAX_CPU_CORES:
         raise UsageError(f"a machine has between 1 and {MAX_CPU_CORES:,} CPU cores")
-    return categorise(simulate_machine(spec, ram_bytes, cpu_cores))
+    machine = simulate_machine(spec, ram_bytes, cpu_cores)
+    if python is not None:
+        from gpucheck.machine.software import with_environment
+
+        machine = with_environment(machine, _live_host(), python)
+    return categorise(machine)
 
 
-def record(origin: str = "", *, redact: bool = True) -> Recording:
-    """A recording of this machine: everything that a report asks for, and what a newer gpucheck may ask."""
+def record(
+    origin: str = "", *, redact: bool = True, deep: bool = False, deep_limit_s: float | None = None
+) -> Recording:
+    """A recording of this machine: everything that a report asks for, and what a newer gpucheck may ask.
+
+    `deep` and `deep_limit_s` are as in `inspect`.
+    """
     from gpucheck import __version__
     from gpucheck.host.files import plain_text
     from gpucheck.host.recording import make_recording
@@ -91,7 +116,7 @@ def record(origin: str = "", *, redact: bool = True) -> Recording:
     from gpucheck.machine.inspect import inspect_host
 
     host = _live_host()
-    inspect_host(host)
+    inspect_host(host, kernel_log=True, deep=deep, deep_limit_s=deep_limit_s)
     ask_everything(host)
     redactor = Redactor(*names_here()) if redact else None
     return make_recording(host.answers, f"gpucheck {__version__}", plain_text(origin), redactor)
@@ -191,20 +216,29 @@ def problems(machine: Machine) -> tuple[Finding, ...]:
     return find_problems(machine)
 
 
-def torch_build(
-    machine: Machine, version: str | None = None, python_version: str | None = None, *, driver: str | None = None
+def torch_build(  # noqa: PLR0913 (what decides)
+    machine: Machine,
+    version: str | None = None,
+    python_version: str | None = None,
+    *,
+    driver: str | None = None,
+    system: str | None = None,
+    arch: str | None = None,
 ) -> TorchBuild:
     """The build of PyTorch that every usable GPU of the machine can run, with the commands, or why there is none.
 
     `version` is a release ("2.9.1") or a series ("2.9"); without one it is the newest that has such a build. `driver`
     names an NVIDIA driver in place of the machine's; a simulated machine that has none gets the newest for its cards.
+    `system` ("linux", "windows", "macos") and `arch` ("x86_64", "aarch64") ask for the same GPUs in another machine,
+    of whose driver and Python nothing is known. Without `python_version` the Python of the environment that is active,
+    or was named, decides.
 
     Raises:
-        UsageError: a version of torch, Python or the driver is none.
+        UsageError: a version of torch, Python or the driver is none, or a system or an architecture has another name.
     """
     from gpucheck.assess.torch_build import choose_build
 
-    return choose_build(machine, version, python_version, driver)
+    return choose_build(machine, version, python_version, driver, system=system, arch=arch)
 
 
 def _live_host() -> Host:

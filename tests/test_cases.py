@@ -62,7 +62,8 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "driver-610": {"driver": ("610.57.04", "13.3"), "states": ["ok"], "findings": []},
     "unified-gb10": {
         # MemTotal of 125,511,680 KiB; nine tenths of it MemAvailable, of which MemFree is a small part
-        "mib": [122570], "usable_mib": [110313], "memory": ["shared"], "kinds": ["unified"], "findings": [],
+        "mib": [122570], "usable_mib": [110313], "memory": ["shared"], "kinds": ["unified"],
+        "findings": [("GC414", "info")],
     },
     "unified-gb10-with-rtx": {
         "names": ["NVIDIA GeForce RTX 4090", "NVIDIA GB10"], "mib": [24564, 122570], "memory": ["dedicated", "shared"],
@@ -114,6 +115,9 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "torch-old-card": {
         "capabilities": ["6.0"], "torch": [(("sm_70",), False)], "findings": [("GC302", "error")],
         "commands": ["pip install --force-reinstall torch==2.9.1 --index-url https://download.pytorch.org/whl/cu126"],
+    },
+    "deep-new-card": {
+        "torch": [(("sm_50",), False)], "findings": [("GC310", "error")],
     },
     "torch-new-card": {
         "capabilities": ["12.0"], "torch": [(("sm_50",), False)], "findings": [("GC302", "error")],
@@ -217,7 +221,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
     "kubernetes-pod": {
         "states": ["unreachable"] * 2 + ["ok"] + ["unreachable"] * 5, "usable": [2], "container": "kubernetes",
-        "limit_gib": 64, "cores": 16, "findings": [("GC403", "info")],
+        "limit_gib": 64, "cores": 16, "findings": [("GC403", "info"), ("GC405", "info")],
     },
     "container-without-gpus": {
         "states": A100_NODE, "findings": [("GC401", "error")], "commands": ["docker run --gpus all …"],

@@ -37,7 +37,7 @@ _DOCUMENT: dict[str, CategoryName] = {
     **dict.fromkeys(("RTX 3070", "RTX 4090", "RTX 4000"), "Consumer"),
 }
 # From the best to the least: the machine is as good as its best card.
-_RANK: tuple[CategoryName, ...] = ("High-end", "Mid-range", "Consumer", "Budget", "Integrated", "CPU only")
+RANK: tuple[CategoryName, ...] = ("High-end", "Mid-range", "Consumer", "Budget", "Integrated", "CPU only")
 
 
 def categorise(machine: Machine) -> Machine:
@@ -91,7 +91,7 @@ def machine_category(machine: Machine) -> MachineCategory:
     if not cards:
         return _machine("CPU only", "rule", ("no GPU or AI accelerator was found",))
     used = {gpu.index if gpu.mig.parent is None else gpu.mig.parent for gpu in machine.usable_gpus}
-    best = min(cards, key=lambda gpu: (gpu.index not in used, _RANK.index(_name(gpu)), gpu.index))
+    best = min(cards, key=lambda gpu: (gpu.index not in used, RANK.index(_name(gpu)), gpu.index))
     category = best.category
     assert category is not None
     reasons = [f"GPU {best.index}, {best.name or 'unnamed'}, is {category.name}", *category.reasons]

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gpucheck.assess.fit_reasons import reasons_of
 from gpucheck.assess.memory import EffectiveMemory, effective_memory
 from gpucheck.assess.placement import Answer, Mode, Placed, Placement, place
+from gpucheck.assess.supported import support_of
 from gpucheck.assess.workload import Workload
 from gpucheck.estimators.rows import Estimate, NeedMemory, Row, sums_of
 from gpucheck.estimators.setting import DEFAULT, NAMED_QUANTS, USUAL_QUANTS, Setting
@@ -38,7 +39,7 @@ _ORDER: tuple[Answer, ...] = ("yes", "tight", "partial", "unknown", "no")
 _BACKENDS = {"NVIDIA": "cuda", "AMD": "rocm", "Apple": "metal", "Intel": "vulkan"}
 
 
-class FitMemory(NeedMemory, frozen=True, kw_only=True):
+class FitMemory(NeedMemory, frozen=True, gc=False, kw_only=True):
     """Bytes that the workload needs, part by part, and what was there; `available_bytes` None is unknown.
 
     For `fits` yes and tight `available_bytes` is what the placement's devices offer, otherwise what the
@@ -57,7 +58,7 @@ class SpeedRange(Struct, frozen=True):
     high: float
 
 
-class Speed(Struct, frozen=True):
+class Speed(Struct, frozen=True, gc=False):
     """How fast the workload runs; None where nothing was measured or estimated."""
 
     decode_tok_s: SpeedRange | None = None
@@ -73,9 +74,10 @@ class Change(Struct, frozen=True):
     fits: Answer
 
 
-class FitAnswer(Struct, frozen=True, kw_only=True):
+class FitAnswer(Struct, frozen=True, gc=False, kw_only=True):
     """Whether a workload fits (memory), is usable (speed), is supported (software); never one score.
 
+    `support_reasons` say what `supported` rests on where it is not plainly yes.
     `rows` are the parts of the memory of a model whose shape is known, `changes` the cheapest ways to make it fit,
     `max_context` the longest context that fits (where it was asked for), `command` what starts the engine so.
     """
@@ -99,6 +101,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     max_context: int | None = None
     command: str | None = None
+    support_reasons: tuple[str, ...] = ()
 
 
 class LargestModels(Struct, frozen=True):
@@ -115,7 +118,7 @@ def fit_model(
     """Whether the model fits the machine under this setting, with the machine's own backend.
 
     `quant` comes before that of the reference, and that before the one a file is stored in. Without any it is the
-    first of 16 to 4 bits that fits best.
+    first of 16 to 4 bits that fits best, of those that software runs here.
 
     Raises:
         UsageError: the quantization or an option is not known.
@@ -123,6 +126,7 @@ def fit_model(
     memory = effective_memory(machine)
     setting = replace(setting, backend=backend_of(machine))
     answers = [fit_workload(machine, memory, workload) for workload in workloads(reference, quant, setting)]
+    answers = [answer for answer in answers if answer.supported != "no"] or answers
     best = min(_ORDER.index(answer.fits) for answer in answers)
     equal = [answer for answer in answers if _ORDER.index(answer.fits) == best]
     # Where none fits, the smallest comes nearest; with offload it leaves the least to the CPU.
@@ -188,6 +192,7 @@ def fit_workload(machine: Machine, memory: EffectiveMemory, workload: Workload) 
     """The whole answer for one workload."""
     placed = workload.placed(memory)
     estimate = placed.estimate
+    support = support_of(machine, memory, workload.setting, workload.quant.name, placed.placement)
     return FitAnswer(
         model=workload.reference.text,
         quant=workload.quant.name,
@@ -195,12 +200,14 @@ def fit_workload(machine: Machine, memory: EffectiveMemory, workload: Workload) 
         context=workload.setting.context,
         batch=workload.setting.batch,
         fits=placed.fits,
+        supported=support.answer,
         verdict=_verdict(placed),
         memory=memory_of(estimate, placed.available_bytes),
         placement=placed.placement,
         reasons=reasons_of(machine, memory, placed),
         assumptions=estimate.assumptions,
         rows=estimate.rows if workload.known else (),
+        support_reasons=support.reasons,
     )
 
 
@@ -210,7 +217,7 @@ def memory_of(estimate: Estimate, available: int | None) -> FitMemory:
 
 
 def _verdict(placed: Placed) -> str:
-    """The answer in a few words; speed and support do not speak yet."""
+    """The answer in a few words; speed and support have answers of their own."""
     if placed.fits == "unknown":
         return "cannot be told"
     words = _VERDICTS[placed.placement.mode]

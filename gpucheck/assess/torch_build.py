@@ -5,62 +5,88 @@ Only PyTorch's own wheels are judged, by the table in `catalog.torch_builds`; wh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from gpucheck.assess.torch_answer import PYPI, TorchBuild
-from gpucheck.assess.torch_cuda import CudaBox, cuda_build
-from gpucheck.assess.torch_make import is_older, refuse, take, unknown
-from gpucheck.catalog.drivers import highest_cuda, newest_branch, version_key
-from gpucheck.catalog.torch_builds import (
-    all_builds,
-    is_release,
-    maker_of,
-    oldest_python,
-    release_key,
-    rocm_builds,
-    rocm_release,
-    runs_on,
+from gpucheck.assess.torch_answer import TorchBuild
+from gpucheck.assess.torch_cuda import cuda_build
+from gpucheck.assess.torch_cuda_box import CudaBox, dropped
+from gpucheck.assess.torch_mac import mac_build
+from gpucheck.assess.torch_make import refuse, take, unknown
+from gpucheck.assess.torch_python import (
+    conda_note,
+    lacks,
+    no_release,
+    others_for,
+    python_of,
+    release_for,
+    why_lacking,
 )
+from gpucheck.assess.torch_rocm import rocm_build
+from gpucheck.assess.torch_system import on_system
+from gpucheck.catalog.drivers import highest_cuda, newest_branch, version_key
+from gpucheck.catalog.torch_builds import is_release
+from gpucheck.catalog.torch_wheels import pythons_of, short_python
 from gpucheck.errors import UsageError
 from gpucheck.machine.types import Gpu, Machine
 
 # PyTorch's documentation of XPU, from memory: Arc, the Max series and the GPUs of Core Ultra
 _XPU = frozenset({"Xe-HPG", "Xe-HPC", "Xe-LPG", "Xe-LPG+", "Xe2-HPG", "Xe2-LPG"})
-_LAST_INTEL_MAC = (2, 2)  # torch 2.2 was the last for x86_64 macOS (pytorch #114602)
-_PYTHON = re.compile(r"\d{1,2}\.\d{1,3}(?:\.\d{1,3})?")
 
 
-def choose_build(
-    machine: Machine, version: str | None = None, python_version: str | None = None, driver: str | None = None
+def choose_build(  # noqa: PLR0913 (what decides)
+    machine: Machine,
+    version: str | None = None,
+    python_version: str | None = None,
+    driver: str | None = None,
+    *,
+    system: str | None = None,
+    arch: str | None = None,
 ) -> TorchBuild:
     """The build for every usable GPU of a machine at once, or why there is none or nobody knows.
 
-    `driver` names an NVIDIA driver in place of the machine's. The newest Python that an old release has wheels for is
-    not in the table and not checked.
+    `driver` names an NVIDIA driver in place of the machine's; `system` and `arch` are as in `on_system`.
 
     Raises:
-        UsageError: a version of torch, Python or the driver is none.
+        UsageError: a version of torch, Python or the driver is none, or a system or an architecture has another name.
     """
-    if version is not None and not is_release(version):
-        raise UsageError(f"torch {version[:40]!r}: give a release such as 2.9 or 2.9.1")
-    if python_version is not None and not _PYTHON.fullmatch(python_version):
-        raise UsageError(f"Python {python_version[:40]!r}: give a version such as 3.12")
-    if driver is not None and version_key(driver) is None:
-        raise UsageError(f"driver {driver[:40]!r}: give a version such as 535.86")
-    needed = oldest_python(version) if version else None
-    if is_older(python_version, needed):
-        return refuse(f"torch {version} needs Python {needed} or newer, and this is {python_version}")
+    _check(version, python_version, driver)
+    machine = on_system(machine, system, arch)
     platform = machine.platform
     if platform.os is None or platform.arch is None:
         return unknown("the operating system or the CPU's architecture is not known")
-    if platform.os == "darwin":
-        return _mac(machine, version)
+    python, said = python_of(machine, python_version)
+    refused = no_release(python, platform)
+    if refused is None and version is not None and lacks(python, version, platform.os, platform.arch):
+        refused = _other_python(machine, version, python or "", driver)
+    if refused is not None:
+        return replace(refused, assumptions=tuple(said))
     gpus, left_out = _deciding(machine)
-    answer = _by_maker(machine, gpus, version, python_version, driver)
-    return replace(answer, assumptions=(*left_out, *answer.assumptions))
+    if platform.os == "darwin":
+        answer = mac_build(machine, version, python)
+    else:
+        answer = _by_maker(machine, gpus, version, python, driver)
+    if answer.answer == "yes":
+        answer = replace(answer, reasons=(*answer.reasons, *conda_note(machine)))
+    return replace(answer, assumptions=(*left_out, *said, *answer.assumptions))
+
+
+def _check(version: str | None, python: str | None, driver: str | None) -> None:
+    if version is not None and not is_release(version):
+        raise UsageError(f"torch {version[:40]!r}: give a release such as 2.9 or 2.9.1")
+    if python is not None and short_python(python) is None:
+        raise UsageError(f"Python {python[:40]!r}: give a version such as 3.12, or 3.14t")
+    if driver is not None and version_key(driver) is None:
+        raise UsageError(f"driver {driver[:40]!r}: give a version such as 535.86")
+
+
+def _other_python(machine: Machine, version: str, python: str, driver: str | None) -> TorchBuild:
+    """The refusal of a release for its Python, and what would do for the same machine and Python."""
+    where = (machine.platform.os, machine.platform.arch)
+    other = choose_build(machine, None, python, driver)
+    instead = (f"use torch {other.version or 'newest'} from {other.index}",) if other.answer == "yes" else ()
+    return refuse(why_lacking(python, version, *where), others_for(python, *where), *instead)
 
 
 def _deciding(machine: Machine) -> tuple[list[Gpu], list[str]]:
@@ -78,7 +104,7 @@ def _by_maker(
 ) -> TorchBuild:
     makers = sorted({gpu.vendor for gpu in gpus})
     if not gpus:
-        return _cpu(machine, version)
+        return _cpu(machine, version, python)
     if len(makers) > 1:
         alone = [
             (maker, _by_maker(machine, [gpu for gpu in gpus if gpu.vendor == maker], version, python, driver))
@@ -94,6 +120,8 @@ def _by_maker(
         return _amd(machine, gpus, version, python)
     if makers == ["Intel"]:
         return _intel(machine, gpus, version)
+    if makers == ["Apple"]:
+        return refuse(f"Metal is macOS's alone: no build of PyTorch for {machine.platform.os} runs on Apple's GPUs")
     return unknown(f"which build is for GPUs of {makers[0]} is not in the table of builds")
 
 
@@ -116,40 +144,20 @@ def _nvidia(
         return unknown("the version of the NVIDIA driver is not known: --driver names one")
     box = CudaBox(
         codes, platform.os or "", platform.arch or "", platform.os == "windows" or platform.wsl, driver,
-        cuda or highest_cuda(driver or ""),
+        cuda or highest_cuda(driver or ""), basis == "assumed",
     )  # fmt: skip
+    if maybe and dropped(box) is not None:  # no branch drives them all
+        return cuda_build(box, version, python)
     answer = cuda_build(box, version, python)
     return replace(answer, driver=driver, driver_basis=basis, assumptions=(maybe,) if maybe else ())
 
 
 def _amd(machine: Machine, gpus: Sequence[Gpu], version: str | None, python: str | None) -> TorchBuild:
-    platform = machine.platform
     silent = [_called(gpu) for gpu in gpus if gpu.gfx_target is None]
     if silent:
         return unknown(f"the gfx target of {', '.join(silent)} is not known")
     targets = sorted({gpu.gfx_target for gpu in gpus if gpu.gfx_target is not None})
-    rows = [
-        row for row in all_builds()
-        if (row.os, row.arch) == (platform.os, platform.arch) and maker_of(row.build) == "AMD"
-    ]  # fmt: skip
-    if not rows:
-        return unknown(f"no ROCm build for {platform.os} on {platform.arch} is in the table of builds")
-    builds = rocm_builds(version) if version is not None else None
-    if version is not None and builds is None:
-        return unknown(f"which ROCm builds torch {version} has is not in the table of builds")
-    coded = [row for row in rows if all(runs_on(row.targets, one) for one in targets)]
-    asked = [row for row in coded if builds is None or row.build in builds]
-    if not asked:
-        of = f"of torch {version} " if version is not None else ""
-        other = (f"use {coded[0].build}, which has it",) if coded else ()
-        return refuse(f"none of PyTorch's ROCm builds {of}that are known has code for {' and '.join(targets)}", *other)
-    row = max(asked, key=lambda one: release_key(one.build))
-    release = version or rocm_release(row.build)
-    needed = oldest_python(release) if release else None
-    if is_older(python, needed):
-        return refuse(f"torch {release} needs Python {needed} or newer, and this is {python}")
-    reason = f"{row.build} has code for {', '.join(targets)} ({row.source}), and no newer ROCm build is in the table"
-    return take(row.build, reason, version=release, requires_python=needed)
+    return rocm_build(machine.platform, targets, version, python)
 
 
 def _intel(machine: Machine, gpus: Sequence[Gpu], version: str | None) -> TorchBuild:
@@ -168,11 +176,14 @@ def _intel(machine: Machine, gpus: Sequence[Gpu], version: str | None) -> TorchB
     )
 
 
-def _cpu(machine: Machine, version: str | None) -> TorchBuild:
+def _cpu(machine: Machine, version: str | None, python: str | None) -> TorchBuild:
     """The CPU build; the GPUs that cannot be used now are named."""
+    platform = machine.platform
     idle = ", ".join(f"{_called(gpu)} ({_hindrance(gpu)})" for gpu in machine.gpus)
     reason = f"no GPU can be used now: {idle}; gpucheck doctor says why" if idle else "no GPU is here"
-    return take("cpu", reason, version=version, requires_python=oldest_python(version) if version else None)
+    release = version or release_for(python, platform)
+    pythons = pythons_of(release, platform.os, platform.arch) if release else None
+    return take("cpu", reason, version=release, pythons=pythons)
 
 
 def _called(gpu: Gpu) -> str:
@@ -184,20 +195,3 @@ def _hindrance(gpu: Gpu) -> str:
     if not gpu.visible:
         return "hidden"
     return gpu.state.replace("_", " ") if gpu.state != "ok" else "driven, but closed to processes"
-
-
-def _mac(machine: Machine, version: str | None) -> TorchBuild:
-    """PyPI's wheel: with Metal (MPS) on Apple silicon, for the CPU on Intel."""
-    needed = oldest_python(version) if version else None
-    if machine.platform.arch == "arm64":
-        metal = any(gpu.vendor == "Apple" for gpu in machine.usable_gpus)
-        reason = "the default wheel for Apple silicon has Metal (MPS) built in"
-        return take(
-            PYPI, reason + ("" if metal else ", though no GPU can be used now"), version=version, requires_python=needed
-        )
-    last = ".".join(map(str, _LAST_INTEL_MAC))
-    if version is not None and release_key(version)[:2] > _LAST_INTEL_MAC:
-        return refuse(f"torch {last} was the last with wheels for Intel Macs (pytorch #114602): use torch {last}")
-    release = version or last
-    reason = f"torch {last} was the last with wheels for Intel Macs (pytorch #114602); they use the CPU"
-    return take(PYPI, reason, version=release, requires_python=oldest_python(release))

@@ -10,21 +10,28 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpucheck.catalog.cards import DATA
 
-AS_OF = "2026-11-23"
+AS_OF = "2026-11-24"
 INDEX = "https://download.pytorch.org/whl/"
 
 _TARGET = re.compile(r"(sm|compute)_(\d{1,2})(\d)([af]?)")
-# The oldest Python of the releases from a version on: package metadata of the default Linux wheels
-_PYTHON_FROM = (((2, 15), "3.11"), ((2, 9), "3.10"), ((2, 6), "3.9"), ((2, 0), "3.8"))
-# Which ROCm builds a release has, where that is known (PyTorch's build scripts)
-_ROCM_OF = {"2.13": ("rocm7.2", "rocm7.1"), "2.11": ("rocm7.2", "rocm7.1"), "2.6": ("rocm6.2.4",)}
+# Which ROCm builds a release has, the newest first, where that is known: PyTorch's RELEASE.md (pytorch #143538,
+# #170603, #187075, #194367), its page of releases (PyTorchKR/pytorch.kr #82, #119), build
+# scripts, and for 2.7 to 2.9 the builds that kernels-community makes for them. What code 7.14 has is not known.
+_ROCM_OF = {
+    "2.14": ("rocm7.14",), "2.13": ("rocm7.2", "rocm7.1"), "2.12": ("rocm7.2",), "2.11": ("rocm7.2", "rocm7.1"),
+    "2.10": ("rocm7.1",), "2.9": ("rocm6.4", "rocm6.3"), "2.8": ("rocm6.4", "rocm6.3"), "2.7": ("rocm6.3",),
+    "2.6": ("rocm6.2.4",),
+}  # fmt: skip
+# Builds that PyTorch calls experimental: RELEASE.md (pytorch #164471, #170603, #182849, #187075; 2.4 from memory)
+_EXPERIMENTAL = frozenset({("2.4", "cu124"), ("2.9", "cu130"), ("2.10", "cu130"), ("2.12", "cu132"), ("2.13", "cu132")})
 _WHOLE_FROM = (2, 11)  # of older releases the table lacks some builds
 _RELEASE = re.compile(r"\d{1,4}(?:\.\d{1,4}){1,3}")
 _TEGRA = frozenset({(5, 3), (6, 2), (7, 2), (8, 7)})
@@ -40,6 +47,15 @@ class TorchBuild(Struct, frozen=True):
     arch: str
     targets: tuple[str, ...]
     source: str
+
+    @property
+    def each_series(self) -> tuple[TorchBuild, ...]:
+        """The row as one row for each series that it is about: 2.12 to 2.14 are three."""
+        first, last = _numbers(self.first), _numbers(self.last)
+        if len(first) != 2 or len(last) != 2:
+            return (self,)
+        names = [f"{first[0]}.{minor}" for minor in range(first[1], last[1] + 1)]
+        return tuple(replace(self, first=name, last=name) for name in names)
 
     @property
     def index(self) -> str:
@@ -127,9 +143,9 @@ def is_whole(version: str) -> bool:
     return _numbers(version)[:2] >= _WHOLE_FROM
 
 
-def oldest_python(version: str) -> str | None:
-    """The oldest Python that a release runs on; None of releases before 2.0."""
-    return next((python for first, python in _PYTHON_FROM if _numbers(version)[:2] >= first), None)
+def is_experimental(version: str, build: str) -> bool:
+    """Whether PyTorch calls a release's build experimental."""
+    return (".".join(version.split(".")[:2]), build) in _EXPERIMENTAL
 
 
 def rocm_builds(version: str) -> tuple[str, ...] | None:
@@ -137,9 +153,9 @@ def rocm_builds(version: str) -> tuple[str, ...] | None:
     return _ROCM_OF.get(".".join(version.split(".")[:2]))
 
 
-def rocm_release(build: str) -> str | None:
-    """The newest series that is known to have a ROCm build: 2.13 of rocm7.2."""
-    return next((series for series, builds in _ROCM_OF.items() if build in builds), None)
+def rocm_releases() -> tuple[tuple[str, str], ...]:
+    """Each series with each ROCm build that it is known to have, the newest first: ("2.13", "rocm7.2")."""
+    return tuple((series, build) for series, builds in _ROCM_OF.items() for build in builds)
 
 
 def maker_of(build: str | None) -> Literal["NVIDIA", "AMD"] | None:
@@ -149,6 +165,7 @@ def maker_of(build: str | None) -> Literal["NVIDIA", "AMD"] | None:
     return "AMD" if re.fullmatch(r"rocm\d+(?:\.\d+)*", build or "") else None
 
 
+@lru_cache(4096)
 def _runs(target: str, device: tuple[int, int]) -> bool:
     found = _TARGET.fullmatch(target)
     if found is None:
@@ -163,5 +180,6 @@ def _runs(target: str, device: tuple[int, int]) -> bool:
     return device[0] == own[0] and device[1] >= own[1]
 
 
+@lru_cache(1024)
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
               help="An option of the engine by its own name, such as type_k=q8_0; may be repeated.")  # fmt: skip
 @click.option("--max-context", is_flag=True, help="Also the longest context that fits.")
 @click.option("--largest", is_flag=True, help="Instead of MODEL: the largest models of the catalogue that fit.")
-@click.option("--check", is_flag=True, help="Exit 1 if a model does not fit, 3 if that cannot be told.")
+@click.option("--check", is_flag=True,
+              help="Exit 1 if a model does not fit or nothing can run it, 3 if the fit cannot be told.")  # fmt: skip
 @machine_options
 @formats("command")
 def command(
@@ -72,11 +73,11 @@ def command(
         answers = api.largest(machine, context=context, engine=engine, batch=batch, options=options)
     if format_ == "command" and not as_json:
         put("".join(f"{answer.command or _no_command(answer)}\n" for answer in answers), output)
-        return _exit_code({answer.fits for answer in answers}) if check else 0
+        return _exit_code(answers) if check else 0
     assert machine.category is not None
     report = FitReport(tool=tool(), machine=machine, category=machine.category, fit=answers)
     show(report, format_, as_json, output, verbose)
-    return _exit_code({answer.fits for answer in answers}) if check else 0
+    return _exit_code(answers) if check else 0
 
 
 def _no_command(answer: FitAnswer) -> str:
@@ -103,8 +104,8 @@ def _options(given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _exit_code(answers: set[str]) -> int:
-    """0 all fit, 1 one does not (partly on the CPU counts as not), 3 one cannot be told."""
-    if answers & {"no", "partial"}:
+def _exit_code(answers: tuple[FitAnswer, ...]) -> int:
+    """0 all fit, 1 one does not (partly on the CPU counts as not) or software cannot run it, 3 one cannot be told."""
+    if any(answer.fits in {"no", "partial"} or answer.supported == "no" for answer in answers):
         return 1
-    return 3 if "unknown" in answers else 0
+    return 3 if any(answer.fits == "unknown" for answer in answers) else 0

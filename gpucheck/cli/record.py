@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
+from gpucheck.cli.options import check_deep, deep_options
+
 
 @click.command("record", short_help="write a recording of this machine")
 @click.argument("file", metavar="FILE")
 @click.option("--origin", default="", metavar="TEXT", help="Where the recording comes from, in your words.")
 @click.option("--no-redact", is_flag=True, help="Keep user names, UUIDs and serials as they are.")
-def command(file: str, origin: str, no_redact: bool) -> int:
+@deep_options
+def command(file: str, origin: str, no_redact: bool, deep: bool, timeout_s: float | None) -> int:
     """Write what this machine answered to FILE, as JSON: `gpucheck --machine FILE` replays it anywhere.
 
     User and host names, UUIDs, serials, MAC addresses and container ids are masked, keeping their form. Attach the
@@ -20,7 +23,8 @@ def command(file: str, origin: str, no_redact: bool) -> int:
     from gpucheck.errors import UsageError
     from gpucheck.host.recording import to_json
 
-    data = to_json(api.record(origin, redact=not no_redact))
+    check_deep(deep, timeout_s)
+    data = to_json(api.record(origin, redact=not no_redact, deep=deep, deep_limit_s=timeout_s))
     if file == "-":
         write(data)
         return 0

@@ -17,6 +17,7 @@ Sections and keys:
     env       a variable's name                 its value
     system    "uname", "affinity", …            what the running interpreter knows (see system.py)
     python    "/path/of/python frameworks"      what another Python environment holds
+              "/path/of/python deep.torch"      what a framework did when it was tried there (see deep.py)
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Host:
         return self.ask("system", fact, 2.0)
 
     def python(self, interpreter: str, question: str, timeout_s: float = 5.0) -> Answer[Mapping[str, Any]]:
-        """What another Python environment holds; see pythons.py for the question."""
+        """What another Python environment holds; see pythons.py and deep.py for the questions."""
         return _mapping(self.ask("python", f"{interpreter} {question}", timeout_s))
 
 

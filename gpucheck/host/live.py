@@ -55,7 +55,12 @@ class LiveSource:
         if section == "cpuinfo":
             return self.lanes.call("cpuinfo", "py-cpuinfo", system.cpuinfo_fact, timeout_s)
         if section == "python":
+            interpreter, _, question = key.rpartition(" ")
+            if question.startswith("deep."):
+                from gpucheck.host.deep import deep_answer
+
+                return deep_answer(interpreter, question.removeprefix("deep."), timeout_s)
             from gpucheck.host.pythons import installed_frameworks
 
-            return installed_frameworks(key.rpartition(" ")[0], timeout_s)
+            return installed_frameworks(interpreter, timeout_s)
         return system.system_fact(key)

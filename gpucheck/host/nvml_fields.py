@@ -30,6 +30,23 @@ def _fabric(nv: Any, h: Any) -> Any:
     return {"state": info.state, "status": info.status}
 
 
+def _ecc_errors(counter: str) -> Device:
+    """Errors that ECC could not correct: since the driver was loaded (volatile), or in the board's life (aggregate)."""
+    return lambda nv, h: nv.nvmlDeviceGetTotalEccErrors(
+        h, nv.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, getattr(nv, f"NVML_{counter}_ECC")
+    )
+
+
+def _licences(nv: Any, h: Any) -> Any:
+    """Which licensable features of vGPU are in use, and licensed; the text of the licence stays out of recordings."""
+    info = nv.nvmlDeviceGetGridLicensableFeatures(h)
+    return [
+        {"code": one.featureCode, "state": one.featureState, "enabled": one.featureEnabled}
+        for one in list(info.gridLicensableFeatures)[: info.licensableFeaturesCount]
+        if info.isGridLicenseSupported
+    ]
+
+
 def _link_state(link: int) -> Device:
     return lambda nv, h: nv.nvmlDeviceGetNvLinkState(h, link)
 
@@ -76,6 +93,10 @@ DEVICE: dict[str, Device] = {
     "GpuFabricInfoV": _fabric,
     "RemappedRows": lambda nv, h: nv.nvmlDeviceGetRemappedRows(h),
     "RetiredPagesPendingStatus": lambda nv, h: nv.nvmlDeviceGetRetiredPagesPendingStatus(h),
+    "DisplayActive": lambda nv, h: nv.nvmlDeviceGetDisplayActive(h),
+    "TotalEccErrors.volatile": _ecc_errors("VOLATILE"),
+    "TotalEccErrors.aggregate": _ecc_errors("AGGREGATE"),
+    "GridLicensableFeatures": _licences,
     # Of a MIG device handle:
     "Attributes_v2": lambda nv, h: nv.nvmlDeviceGetAttributes_v2(h),
     "GpuInstanceId": lambda nv, h: nv.nvmlDeviceGetGpuInstanceId(h),

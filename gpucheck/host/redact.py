@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from gpucheck.host.answer import Answer
 from gpucheck.host.plain_json import parse_json
-from gpucheck.host.pythons import PACKAGES
+from gpucheck.host.pythons import PACKAGES, remains_of
 
 # Kubernetes writes "kubepods-burstable-pod8f3b1c2d_…", whose letter before the digits is itself one.
 _START = r"(?:(?<![0-9A-Fa-f])|(?<=pod))"
@@ -55,6 +55,14 @@ _NOT_NAMES = frozenset({
 })  # fmt: skip
 _KERNEL_LOGS = ('["dmesg"', '["journalctl"')
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
+_SOFTWARE_FOLDERS = frozenset({"/opt", "/usr/local"})  # of these only what toolkits are called is of interest
+_TOOLKITS = re.compile(r"(?:cuda|rocm)(?:-[0-9.]+)?|intel")
+_DEFINED_VERSION = re.compile(r"[ \t]*#[ \t]*define[ \t]+\w*(?:VERSION|MAJOR|MINOR|PATCH)\w*[ \t]")
+# Of a package's metadata what a report reads: no names of authors, and of its files no more than may be missing.
+_PACKAGE_LINES = {
+    "METADATA": re.compile(r"Requires-Dist:"),
+    "RECORD": re.compile(r"[^/,]+/(?:[^/,]+/)?(?:__init__\.py|[^/,]+\.(?:so|pyd|dll|dylib)),"),
+}
 # Windows' class of display adapters and the owner of UEFI's own variables, the same on every machine: a replay asks
 # by these names.
 _NOT_UUIDS = frozenset({"4d36e968-e325-11ce-bfc1-08002be10318", "8be4df61-93ca-11d2-aa0d-00e098032b8c"})
@@ -75,6 +83,15 @@ class Redactor:
         """One question and its answer, masked alike."""
         if section == "dir" and key.rpartition("/")[2] in _PACKAGE_FOLDERS and isinstance(answer.value, list):
             answer = replace(answer, value=[name for name in answer.value if _is_framework(name)])
+        if section == "dir" and key in _SOFTWARE_FOLDERS and isinstance(answer.value, list):
+            answer = replace(answer, value=[name for name in answer.value if _TOOLKITS.fullmatch(str(name))])
+        if section == "file" and key.endswith(".h") and isinstance(answer.value, str):
+            lines = answer.value.splitlines(keepends=True)  # cuda.h is a mebibyte of its maker's text
+            answer = replace(answer, value="".join(line for line in lines if _DEFINED_VERSION.match(line)))
+        if section == "file" and ".dist-info/" in key and isinstance(answer.value, str):
+            wanted = _PACKAGE_LINES.get(key.rpartition("/")[2])
+            if wanted is not None:
+                answer = replace(answer, value="".join(filter(wanted.match, answer.value.splitlines(keepends=True))))
         if section == "env" and key == "KUBERNETES_SERVICE_HOST" and isinstance(answer.value, str) and answer.value:
             answer = replace(answer, value="kubernetes")  # an address of the cluster; that it is set is what counts
         if section == "command" and key.startswith('["system_profiler"'):
@@ -187,8 +204,11 @@ def _driver_lines(log: object) -> str:
 
 def _is_framework(folder: object) -> bool:
     """Whether an installed package matters to a report; the names of all others are nobody's business."""
-    package = str(folder).partition("-")[0].lower().replace("_", "-")
-    return str(folder).endswith((".dist-info", ".egg-info")) and package in PACKAGES
+    start = re.split(r"-\d", str(folder), maxsplit=1)[0]
+    package = start.lower().replace("_", "-")
+    return str(folder).endswith((".dist-info", ".egg-info")) and (
+        package in PACKAGES or remains_of(package) is not None
+    )
 
 
 def _without_screens(answer: Answer[Any]) -> Answer[Any]:

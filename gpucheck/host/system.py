@@ -8,6 +8,8 @@ Facts (`Host.system`):
     rlimits    {name: [soft, hard]} in the limit's own unit; -1 is unlimited
     python     {version, prefix, executable}
     user       {uid}
+    programs   {name: path} of the programs on PATH that run models; none is started
+    nvcc       {path, real, script} of CUDA's compiler on PATH: where links lead; of a script the lines that name one
     job        the job object around this process, on Windows alone; see windows_job.py
 
 psutil questions (`Host.psutil`): virtual_memory, swap_memory, cpu_count_logical, cpu_count_physical.
@@ -19,7 +21,10 @@ import os
 import sys
 from typing import Any
 
-from gpucheck.host.answer import FAILED, NOT_SUPPORTED, Answer, failed
+from gpucheck.host.answer import FAILED, IO_ERROR, NOT_FOUND, NOT_SUPPORTED, Answer, failed
+from gpucheck.host.files import plain_text
+
+PROGRAMS = ("llama-server", "llama-cli", "ollama")
 
 
 def system_fact(fact: str) -> Answer[Any]:
@@ -45,6 +50,13 @@ def system_fact(fact: str) -> Answer[Any]:
         return Answer({"version": version, "prefix": sys.prefix, "executable": sys.executable})
     if fact == "user":
         return Answer({"uid": os.getuid() if hasattr(os, "getuid") else None})
+    if fact == "programs":
+        from gpucheck.host.commands import find_program
+
+        paths = {name: find_program(name) for name in PROGRAMS}
+        return Answer({name: plain_text(path) for name, path in paths.items() if path is not None})
+    if fact == "nvcc":
+        return _compiler()
     if fact == "job":
         from gpucheck.host.windows_job import job_fact
 
@@ -78,6 +90,23 @@ def cpuinfo_fact() -> Answer[dict[str, Any]]:
         return Answer(dict(cpuinfo.get_cpu_info()))
     except Exception as error:  # noqa: BLE001 - `raise Exception("py-cpuinfo currently only works on …")`, #141
         return failed(FAILED, f"{type(error).__name__}: {error}")
+
+
+def _compiler() -> Answer[Any]:
+    from gpucheck.host.commands import find_program
+
+    path = find_program("nvcc")
+    if path is None:
+        return failed(NOT_FOUND, "nvcc is not on PATH")
+    path = os.path.abspath(path)
+    try:
+        with open(path, "rb") as handle:
+            start = handle.read(4096)
+    except OSError as error:
+        return failed(IO_ERROR, f"{path}: {error.strerror or error}")
+    lines = start.decode(errors="replace").splitlines()
+    script = "\n".join(line for line in lines if "nvcc" in line) if start.startswith(b"#!") else None
+    return Answer({"path": plain_text(path), "real": plain_text(os.path.realpath(path)), "script": script})
 
 
 def _rlimits() -> Answer[Any]:

@@ -189,6 +189,8 @@ def _state_facts(reading: GpuReading) -> dict[str, Any]:
             remap_failed=reading.remap_failed,
             retired_pages_pending=reading.retired_pages_pending,
             xids=reading.xids,
+            ecc_volatile_uncorrected=reading.ecc_volatile_uncorrected,
+            ecc_aggregate_uncorrected=reading.ecc_aggregate_uncorrected,
         ),
         "numa_node": reading.numa_node,
         "ecc_enabled": reading.ecc_enabled,
@@ -200,6 +202,8 @@ def _state_facts(reading: GpuReading) -> dict[str, Any]:
         "pci_id": _pci_id(reading),
         "uuid": reading.uuid,
         "detail": reading.detail,
+        "display_active": reading.display_active,
+        "vgpu_licensed": reading.vgpu_licensed,
     }
 
 

@@ -14,7 +14,6 @@ from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.cpu import probe_cpu
 from gpucheck.probes.facts import (
     Cpu,
-    Framework,
     GpuReading,
     Limits,
     Memory,
@@ -25,7 +24,7 @@ from gpucheck.probes.facts import (
     Platform,
     Toolkits,
 )  # fmt: skip
-from gpucheck.probes.frameworks import probe_frameworks
+from gpucheck.probes.frameworks import Software, probe_software
 from gpucheck.probes.limits import probe_limits
 from gpucheck.probes.memory import probe_memory
 from gpucheck.probes.numa import probe_numa
@@ -55,10 +54,19 @@ class _Inspection:
         return found.facts
 
 
-def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
+def inspect_host(
+    host: Host,
+    interpreter: str | None = None,
+    *,
+    kernel_log: bool = False,
+    deep: bool = False,
+    deep_limit_s: float | None = None,
+) -> Machine:
     """The machine behind `host`. Never raises for what the hardware does; that is in `issues`.
 
-    `interpreter` is the Python whose frameworks are looked at, by default the active environment's.
+    `interpreter` is the Python whose frameworks are looked at, by default the active environment's. With `kernel_log`
+    past errors of NVIDIA's cards are looked for too, which takes a command. With `deep` its frameworks are tried in
+    child processes, each at most `deep_limit_s` (None: its own limit); what a recording holds of that is always told.
     """
     here = _Inspection()
     if is_windows(host):
@@ -75,13 +83,11 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
     storage: Running[tuple[Place, ...]] = Running("storage", lambda: probe_storage(host), (), 8.0)
     limits = Running("limits", lambda: probe_limits(host), Limits(), 3.0)
     toolkits = Running("toolkits", lambda: probe_toolkits(host), Toolkits(), 3.0)
-    frameworks: Running[tuple[Framework, ...]] = Running(
-        "frameworks", lambda: probe_frameworks(host, interpreter), (), 8.0
-    )
+    frameworks = Running("frameworks", lambda: probe_software(host, interpreter), Software(), 8.0)
     visibility: Running[dict[str, str]] = Running("visibility", lambda: probe_visibility(host), {}, 3.0)
 
     devices = here.take(pci)
-    readings, drivers = _gpu_readings(host, devices, here)
+    readings, drivers = _gpu_readings(host, devices, here, kernel_log=kernel_log)
     host_memory = _own_memory(host, here.take(memory), readings, here)
     variables = here.take(visibility)
     surroundings = here.take(platform)
@@ -91,6 +97,7 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
         from gpucheck.machine.visible import apply_visibility
 
         gpus = apply_visibility(gpus, variables, here.issues)
+    software = here.take(frameworks)
     machine = Machine(
         source=host.kind,
         platform=surroundings,
@@ -103,20 +110,28 @@ def inspect_host(host: Host, interpreter: str | None = None) -> Machine:
         display_adapters=_display_adapters(devices, gpus),
         drivers=drivers,
         toolkits=here.take(toolkits),
-        frameworks=here.take(frameworks),
+        frameworks=software.frameworks,
         visibility=variables,
+        environment=software.environment,
+        programs=software.programs,
         issues=tuple(sorted(here.issues.all())),
     )
-    if not any(one.name == "torch" for one in machine.frameworks):
-        return machine
-    from gpucheck.machine.software import with_torch
+    if any(one.name == "torch" for one in machine.frameworks):
+        from gpucheck.machine.software import with_torch
 
-    return with_torch(machine)
+        machine = with_torch(machine)
+    if machine.frameworks and (deep or host.kind == "recording"):
+        from gpucheck.machine.tried import with_tries
+
+        machine = with_tries(machine, host, interpreter, deep_limit_s, asked=deep)
+    return machine
 
 
-def _gpu_readings(host: Host, devices: tuple[PciDevice, ...], here: _Inspection) -> tuple[list[GpuReading], Drivers]:
+def _gpu_readings(
+    host: Host, devices: tuple[PciDevice, ...], here: _Inspection, *, kernel_log: bool
+) -> tuple[list[GpuReading], Drivers]:
     """All vendors' readings in PCI order, and the kernel drivers. Probes without a trace of their cards stay home."""
-    nvidia = Running("nvidia", lambda: probe_nvidia(host, devices), Nvidia(), 30.0)
+    nvidia = Running("nvidia", lambda: probe_nvidia(host, devices, kernel_log=kernel_log), Nvidia(), 30.0)
     others: list[Running[tuple[GpuReading, ...]]] = []
     drivers = Drivers()
     vendors = {device.vendor_id for device in devices}

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gpucheck.catalog.drivers import oldest_driver, version_key
 from gpucheck.catalog.torch_builds import find_build, maker_of, runs_on
+from gpucheck.host.host import Host
 from gpucheck.machine.types import Gpu, Machine
 from gpucheck.probes.compat import SOURCE as COMPAT
 from gpucheck.probes.facts import Framework, Platform
@@ -21,6 +22,22 @@ def with_torch(machine: Machine) -> Machine:
     """The machine with `arch_list`, `usable` and `reason` of its torch; other frameworks stay as they are."""
     frameworks = tuple(_judged(one, machine) if one.name == "torch" else one for one in machine.frameworks)
     return replace(machine, frameworks=frameworks)
+
+
+def with_environment(machine: Machine, host: Host, interpreter: str) -> Machine:
+    """A simulated machine with the frameworks of a real environment, as its cards would find them.
+
+    Its system is the environment's own: under Windows there are other builds.
+    """
+    from gpucheck.probes.environment import probe_environment
+    from gpucheck.probes.frameworks import probe_frameworks
+    from gpucheck.probes.systems import is_windows
+
+    found, environment = probe_frameworks(host, interpreter), probe_environment(host, interpreter)
+    platform = replace(machine.platform, os="windows") if is_windows(host) else machine.platform
+    issues = tuple(sorted({*machine.issues, *found.issues, *environment.issues}))
+    with_it = replace(machine, platform=platform, frameworks=found.facts, environment=environment.facts, issues=issues)
+    return with_torch(with_it)
 
 
 def device_code(gpu: Gpu) -> str | None:
@@ -85,6 +102,8 @@ def _judged(torch: Framework, machine: Machine) -> Framework:
     platform = machine.platform
     row = find_build(torch.version, torch.build, platform.os, platform.arch) if torch.tagged else None
     torch = replace(torch, arch_list=row.targets if row is not None else ())
+    if torch.broken is not None:
+        return torch
     usable, reason = _verdict(torch, machine)
     return replace(torch, usable=usable, reason=reason)
 

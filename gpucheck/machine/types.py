@@ -14,6 +14,7 @@ from msgspec import Struct
 from gpucheck.probes.facts import (
     Basis,
     Cpu,
+    Environment,
     Framework,
     Limits,
     Memory,
@@ -23,6 +24,7 @@ from gpucheck.probes.facts import (
     Place,
     Platform,
     ProbeIssue,
+    Program,
     State,
     Toolkits,
 )  # fmt: skip
@@ -116,7 +118,9 @@ class Health(Struct, frozen=True):
     remap_pending: bool | None = None  # failed memory rows wait for a reset to be replaced
     remap_failed: bool | None = None  # a failed row could not be replaced
     retired_pages_pending: bool | None = None
-    xids: tuple[int, ...] = ()  # error codes in the kernel log; looked for when the GPU is not well
+    xids: tuple[int, ...] = ()  # error codes in the kernel log; looked for when the GPU is not well, or by `doctor`
+    ecc_volatile_uncorrected: int | None = None  # errors that ECC could not correct since the driver was loaded
+    ecc_aggregate_uncorrected: int | None = None  # and in the board's life; both None where ECC is off
 
 
 class NvLink(Struct, frozen=True):
@@ -177,6 +181,8 @@ class Gpu(Struct, frozen=True):
     detail: str | None = None
     category: Category | None = None
     sources: Mapping[str, Basis] = {}
+    display_active: bool | None = None  # a desktop runs on it
+    vgpu_licensed: bool | None = None  # None of anything but a vGPU
 
     @property
     def usable(self) -> bool:
@@ -224,6 +230,8 @@ class Machine(Struct, frozen=True):
     visibility: Mapping[str, str] = {}  # the variables that hide or choose devices, as they are set
     category: MachineCategory | None = None
     issues: tuple[ProbeIssue, ...] = ()
+    environment: Environment | None = None  # whose packages `frameworks` are; None of a simulated machine
+    programs: tuple[Program, ...] = ()  # that run models, on PATH
 
     @property
     def usable_gpus(self) -> tuple[Gpu, ...]:

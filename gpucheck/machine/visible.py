@@ -25,14 +25,24 @@ _NUMBER = re.compile(r"\+?([0-9]{1,5})(?![0-9])")
 def apply_visibility(gpus: tuple[Gpu, ...], variables: Mapping[str, str], issues: Issues) -> tuple[Gpu, ...]:
     """The same devices with `visible` and `hidden_by` set: hidden is not absent."""
     hidden: dict[int, str] = {}
-    nvidia = [gpu for gpu in gpus if gpu.vendor == "NVIDIA"]
-    nvidia = [gpu for gpu in nvidia if gpu.state not in _NOT_COUNTED] or nvidia
+    nvidia = _counted(gpus)
     if _CUDA in variables:
         ordered = _cuda_order([gpu for gpu in nvidia if gpu.kind != "mig"], variables, issues)
         slices = [gpu for gpu in nvidia if gpu.kind == "mig"]
         _hide(nvidia, _cuda_chosen(variables[_CUDA], ordered, slices), _CUDA, variables, hidden)
     hidden |= hidden_by_rocm(gpus, variables, issues)
     return tuple(replace(gpu, visible=gpu.index not in hidden, hidden_by=hidden.get(gpu.index)) for gpu in gpus)
+
+
+def cuda_numbers(gpus: tuple[Gpu, ...]) -> dict[int, int]:
+    """The number that each card has for CUDA under CUDA_DEVICE_ORDER=PCI_BUS_ID, by `Gpu.index`."""
+    return {gpu.index: number for number, gpu in enumerate(gpu for gpu in _counted(gpus) if gpu.kind != "mig")}
+
+
+def _counted(gpus: tuple[Gpu, ...]) -> list[Gpu]:
+    """NVIDIA's devices that CUDA numbers: those that it is given, or all where it is given none."""
+    nvidia = [gpu for gpu in gpus if gpu.vendor == "NVIDIA"]
+    return [gpu for gpu in nvidia if gpu.state not in _NOT_COUNTED] or nvidia
 
 
 def _hide(gpus: list[Gpu], chosen: list[Gpu], name: str, variables: Mapping[str, str], hidden: dict[int, str]) -> None:

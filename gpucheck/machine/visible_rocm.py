@@ -62,6 +62,15 @@ def hidden_by_rocm(gpus: Iterable[Gpu], variables: Mapping[str, str], issues: Is
     return hidden
 
 
+def rocm_numbers(gpus: Iterable[Gpu]) -> dict[int, tuple[int, ...]]:
+    """The numbers that each AMD card has for ROCm, one for each of its partitions, by `Gpu.index`."""
+    slots = _slots([gpu for gpu in gpus if gpu.vendor == "AMD"])
+    return {
+        card: tuple(number for number, slot in enumerate(slots) if slot.card == card)
+        for card in {slot.card for slot in slots}
+    }
+
+
 def _slots(cards: list[Gpu]) -> list[Slot]:
     """ROCm's devices in its order; cards that KFD does not list are none of them, if it lists any.
 

@@ -15,9 +15,11 @@ from gpucheck.probes.collect import Found, Issues
 from gpucheck.probes.facts import GpuReading, OtherDriver, PciDevice
 from gpucheck.probes.kfd import NODES, KfdNode, by_card, kfd_topology
 from gpucheck.probes.pci import DEVICES, pci_order
+from gpucheck.probes.screens import has_screen
 
 VENDOR = "1002"
 MODULE = "/sys/module/amdgpu"
+DISPLAYS = "0300"  # the class of cards that screens can be plugged into
 _PARTITIONS = {"SPX": 1, "DPX": 2, "TPX": 3, "QPX": 4}  # CPX: one for each die, which products have 6 or 8 of
 
 
@@ -115,6 +117,7 @@ class _Cards:
                 pcie_width=device.link_width,
                 pcie_max_generation=device.link_max_generation,
                 pcie_max_width=device.link_max_width,
+                display_active=has_screen(self.host, address) if device.pci_class == DISPLAYS else None,
             )
         if nodes:
             reading = self._with_nodes(reading, address)

@@ -82,6 +82,7 @@ class NumaNode(Struct, frozen=True):
     cpus: str
     memory_total_bytes: int | None = None
     memory_free_bytes: int | None = None
+    usable_cpus: int | None = None  # how many of its CPUs this process may run on, by its affinity
 
 
 class Place(Struct, frozen=True):
@@ -99,6 +100,7 @@ class Limits(Struct, frozen=True):
     locked_memory_bytes: int | None = None
     address_space_bytes: int | None = None
     open_files: int | None = None
+    rdma_devices: int | None = None  # adapters under /dev/infiniband, which lock the memory that they move
 
 
 UNKNOWN_DRIVER = "which kernel driver is bound to it could not be read"
@@ -205,6 +207,10 @@ class GpuReading(Struct, frozen=True):
     xids: tuple[int, ...] = ()  # error codes in the kernel log, looked for only when the GPU is not well
     detail: str | None = None  # what the driver said when the state is not ok
     sources: Mapping[str, str] = {}
+    display_active: bool | None = None  # the driver holds memory for a desktop, or a screen is plugged in (AMD)
+    ecc_volatile_uncorrected: int | None = None  # errors that ECC could not correct since the driver was loaded
+    ecc_aggregate_uncorrected: int | None = None  # in the board's life
+    vgpu_licensed: bool | None = None  # of a vGPU in a guest
 
 
 class NvidiaDriver(Struct, frozen=True):
@@ -233,8 +239,19 @@ class CudaCompat(Struct, frozen=True):
     found_by: str | None = None  # LD_LIBRARY_PATH or a file of ld.so.conf.d that puts it first; None: it lies there
 
 
+class InstalledToolkit(Struct, frozen=True):
+    """One toolkit on disk, in its own folder. `chosen_by`: the variables, PATH and the links that lead to it."""
+
+    version: str
+    folder: str
+    chosen_by: tuple[str, ...] = ()  # CUDA_HOME, CUDA_PATH, PATH, ROCM_PATH, HIP_PATH, /usr/local/cuda, /opt/rocm, …
+
+
 class Toolkits(Struct, frozen=True):
-    """Versions of toolkits found in their usual places; None means not found there."""
+    """Versions of toolkits found in their usual places; None means not found there.
+
+    `cuda` and `rocm` are those in force, which programs would be built with; all of them are in `…_installed`.
+    """
 
     cuda: str | None = None
     cudnn: str | None = None
@@ -242,6 +259,64 @@ class Toolkits(Struct, frozen=True):
     rocm: str | None = None
     mps: str | None = None
     cuda_compat: CudaCompat | None = None
+    nccl: str | None = None
+    oneapi: str | None = None  # its compiler's
+    level_zero: str | None = None  # its loader's
+    cuda_installed: tuple[InstalledToolkit, ...] = ()
+    rocm_installed: tuple[InstalledToolkit, ...] = ()
+
+
+class Environment(Struct, frozen=True):
+    """The Python environment whose packages were looked at."""
+
+    path: str | None = None  # its prefix
+    interpreter: str | None = None
+    python: str | None = None  # "3.12"
+    chosen_by: str | None = None  # --python, VIRTUAL_ENV, CONDA_PREFIX; None: the one that gpucheck runs in
+    made_by: str | None = None  # uv or conda, by the marks that they leave
+
+
+class Program(Struct, frozen=True):
+    """A program on PATH that runs models; it was not started."""
+
+    name: str
+    path: str
+
+
+class DeepStep(Struct, frozen=True):
+    """One thing that a deep check did. `unfinished` is the step in which the child died or ran out of time."""
+
+    name: str  # import, find devices, initialise, open, copy, add, matmul fp32, …
+    outcome: Literal["ok", "failed", "skipped", "unfinished"]
+    seconds: float | None = None
+    error: str | None = None  # the class of the exception
+    message: str | None = None  # its first line, or why the step was skipped
+
+
+class DeepDevice(Struct, frozen=True):
+    """A device that a framework offered, by the framework's own name, and what it did there."""
+
+    id: str  # cuda:0 (ROCm's too), xpu:0, mps, gpu:0, cpu
+    name: str | None = None
+    capability: str | None = None  # compute capability or gfx target; of the CPU the instruction set in use
+    memory_total_bytes: int | None = None
+    steps: tuple[DeepStep, ...] = ()
+
+
+class DeepCheck(Struct, frozen=True):
+    """What came of trying a framework in a child process of the inspected Python, with a time limit.
+
+    `failed` is a step that raised or computed wrongly; `unanswered`, that the check did not know this framework's
+    interface. `facts` are the framework's own words: its version, cuda, cudnn, arch_list, providers.
+    """
+
+    answer: Literal["ok", "failed", "crashed", "timed_out", "too_much_output", "unanswered"]
+    seconds: float | None = None  # wall-clock time of the whole child
+    steps: tuple[DeepStep, ...] = ()  # those before and beside the devices
+    devices: tuple[DeepDevice, ...] = ()
+    facts: Mapping[str, str] = {}
+    crash: str | None = None  # "illegal instruction", "segmentation fault", "exit code 3"
+    detail: str | None = None  # the last line that a child which came to grief wrote
 
 
 class Framework(Struct, frozen=True):
@@ -259,3 +334,7 @@ class Framework(Struct, frozen=True):
     arch_list: tuple[str, ...] = ()
     usable: bool | None = None
     reason: str | None = None
+    broken: str | None = None  # why it cannot be imported, as the files on disk show; None where they show nothing
+    providers: tuple[str, ...] = ()  # what its native libraries were built for, by their names: cuda, tensorrt, vulkan
+    requires: Mapping[str, str] = {}  # versions of other packages without which it fails: {"torch": "==2.9.0"}
+    deep: DeepCheck | None = None  # what came of trying it; None where nobody did

@@ -1,158 +1,71 @@
-"""AI frameworks in the chosen Python environment, by its packages' names; nothing is imported or run."""
+"""AI frameworks in the chosen Python environment, by the files of their packages; nothing is imported or run."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gpucheck.host.answer import MALFORMED, NOT_FOUND
 from gpucheck.host.host import Host
-from gpucheck.host.pythons import BINDINGS, FRAMEWORKS, PACKAGES
+from gpucheck.host.pythons import BINDINGS, FRAMEWORKS, JAX_PLUGINS, ONNX, OURS, PACKAGES, remains_of
 from gpucheck.probes.collect import Found, Issues
-from gpucheck.probes.facts import Framework
+from gpucheck.probes.environment import Package, choose, installed_packages, probe_environment
+from gpucheck.probes.facts import Environment, Framework, Program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOT_TRIED = "not tried"
+SEVERAL_VERSIONS = "several_versions"  # code of the issue where two versions of a package are recorded in one folder
 
-_PACKAGE = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*)(?:-py\d[\d.]*)?\.(?:dist|egg)-info")
-_LIBRARY = re.compile(r"python3(?:\.(\d+))?t?")
+_PINS_TORCH = frozenset({"vllm", "sglang", "xformers", "torchvision", "torchaudio"})
+_COMPILED_FOR_TORCH = frozenset({"flash-attn", "flash-attn-3", "exllamav2"})  # their wheels' tags name it
 
 
-class Package(Struct, frozen=True):
-    """One installed package: its normalised name, version, and the folder that it lies in."""
+class Software(Struct, frozen=True):
+    """What runs models here: frameworks in one Python environment, and programs on PATH."""
 
-    name: str
-    version: str
-    folder: str
-    python: str | None = None
+    frameworks: tuple[Framework, ...] = ()
+    environment: Environment | None = None
+    programs: tuple[Program, ...] = ()
+
+
+def probe_software(host: Host, interpreter: str | None) -> Found[Software]:
+    """The frameworks of the chosen environment, that environment, and the programs."""
+    frameworks, environment = probe_frameworks(host, interpreter), probe_environment(host, interpreter)
+    programs = probe_programs(host)
+    issues = (*frameworks.issues, *environment.issues, *programs.issues)
+    return Found(Software(frameworks.facts, environment.facts, programs.facts), tuple(dict.fromkeys(issues)))
 
 
 def probe_frameworks(host: Host, interpreter: str | None) -> Found[tuple[Framework, ...]]:
     """Frameworks of the given interpreter, else of the active virtual or conda environment, else our own."""
     issues = Issues()
-    prefix, version = _chosen(host, interpreter)
-    packages = None if prefix is None else _packages(host, issues, prefix, version)
-    if packages is None:
-        asked = interpreter or (f"{prefix}/bin/python" if prefix else None)
-        packages = _asked(host, issues, asked) if asked else []
+    packages = installed_packages(host, issues, interpreter)
     found = {package.name: package for package in reversed(packages) if package.name in PACKAGES}
     _note_bindings(issues, [found[name] for name in BINDINGS if name in found])
-    frameworks = tuple(_framework(host, issues, found[name]) for name in FRAMEWORKS if name in found)
+    ours = [found[name] for name in OURS if name in found]
+    if len(ours) > 1:
+        issues.add("gpucheck_clash", "gpucheck", _listed(ours))
+    _note_versions(issues, packages)
+    half = _half_removed(host, packages, found)
+    frameworks = tuple(
+        half[name] if name in half else _framework(host, issues, found[name], found)
+        for name in FRAMEWORKS
+        if name in found or name in half
+    )
     if any(framework.python is None for framework in frameworks):
-        issues.add("unknown", "frameworks.python", f"nothing tells which Python is in {prefix or interpreter}")
+        where = choose(host, interpreter).prefix or interpreter
+        issues.add("unknown", "frameworks.python", f"nothing tells which Python is in {where}")
     return Found(frameworks, issues.all())
 
 
-def parse_package(folder: str) -> tuple[str, str] | None:
-    """Normalised name and version in "llama_cpp_python-0.3.2.dist-info" or "torch-2.0.0-py3.11.egg-info"."""
-    found = _PACKAGE.fullmatch(folder)
-    return (re.sub(r"[-_.]+", "-", found["name"]).lower(), found["version"]) if found else None
-
-
-def parse_torch_version(text: str) -> tuple[str | None, str | None]:
-    """Version and build in torch's `version.py`.
-
-    `__version__ = '2.9.1+cu128'`, `cuda: Optional[str] = '12.8'`, `hip: Optional[str] = None`. Conda's builds
-    and names on the default index have no tag, so it is made from the last two there.
-    """
-    version, cuda, hip = (_assigned(text, name) for name in ("__version__", "cuda", "hip"))
-    number, _, tag = (version or "").partition("+")
-    if not tag and hip:
-        tag = "rocm" + ".".join(hip.split(".")[:2])
-    elif not tag and cuda:
-        tag = "cu" + "".join(cuda.split(".")[:2])
-    elif not tag and re.search(r"^cuda\b.*=\s*None", text, re.MULTILINE):
-        tag = "cpu"
-    return number or None, tag or None
-
-
-def prefix_of(interpreter: str) -> str | None:
-    """The environment of `…/bin/python` or `…/Scripts/python.exe`; None of a bare name."""
-    folder, _, _ = interpreter.replace("\\", "/").rpartition("/")
-    parent, _, last = folder.rpartition("/")
-    return (parent or "/") if last.lower() in {"bin", "scripts"} else folder or None
-
-
-def _assigned(text: str, name: str) -> str | None:
-    found = re.search(rf"^{name}\b[^=\n]*=\s*['\"]([^'\"]+)['\"]", text, re.MULTILINE)
-    return found[1] if found else None
-
-
-def _chosen(host: Host, interpreter: str | None) -> tuple[str | None, str | None]:
-    """Prefix of the environment, and its Python's version ("3.11") where it is our own."""
-    if interpreter is not None:
-        return prefix_of(interpreter), None
-    own: Any = host.system("python").value
-    own = own if isinstance(own, Mapping) else {}
-    prefix = host.env("VIRTUAL_ENV").value or host.env("CONDA_PREFIX").value or own.get("prefix")
-    version = own.get("version") if prefix == own.get("prefix") else None
-    return (
-        prefix if isinstance(prefix, str) and prefix else None,
-        ".".join(version.split(".")[:2]) if isinstance(version, str) else None,
-    )
-
-
-def _packages(host: Host, issues: Issues, prefix: str, version: str | None) -> list[Package] | None:
-    """Packages below a prefix; None where it is no environment that its files describe fully."""
-    prefix = prefix.rstrip("/\\")
-    settings = _settings(host, issues, prefix)
-    if settings.get("include-system-site-packages") == "true" and version is None:
-        return None  # the base installation's packages count as well, and only the interpreter knows its path
-    if version is None:  # the key is version_info where virtualenv or uv wrote the file
-        full = settings.get("version", settings.get("version_info", ""))
-        version = ".".join(full.split(".")[:2]) or None
-    folders = _site_folders(host, issues, prefix, version)
-    packages, seen = [], False
-    for folder, python in folders:
-        names = issues.value(folder, host.listdir(folder))
-        seen = seen or names is not None
-        parsed = filter(None, map(parse_package, names or ()))
-        packages += [Package(name, number, folder, python) for name, number in parsed]
-    if settings and not seen:
-        issues.add(NOT_FOUND, prefix, "an environment without a folder of packages that can be read")
-    return packages if seen or settings else None
-
-
-def _settings(host: Host, issues: Issues, prefix: str) -> dict[str, str]:
-    """The environment's `pyvenv.cfg`; conda's and plain installations have none."""
-    path = f"{prefix}/pyvenv.cfg"
-    pairs = (line.partition("=") for line in (issues.value(path, host.read(path)) or "").splitlines())
-    return {key.strip().lower(): value.strip() for key, _, value in pairs}
-
-
-def _site_folders(host: Host, issues: Issues, prefix: str, version: str | None) -> list[tuple[str, str | None]]:
-    """Folders that may hold packages, each with its Python's version; a prefix like /usr may hold several."""
-    folders: list[tuple[str, str | None]] = []
-    for library in ("lib", "lib64"):
-        for name in issues.value(f"{prefix}/{library}", host.listdir(f"{prefix}/{library}")) or ():
-            found = _LIBRARY.fullmatch(name)
-            python = f"3.{found[1]}" if found and found[1] else version
-            if found and (version is None or python == version):
-                folder = f"{prefix}/{library}/{name}"
-                folders += [(f"{folder}/site-packages", python), (f"{folder}/dist-packages", python)]
-    return folders or [(f"{prefix}/Lib/site-packages", version)]  # Windows
-
-
-def _asked(host: Host, issues: Issues, interpreter: str) -> list[Package]:
-    """What the interpreter itself says; costs the start of a Python."""
-    asked = host.python(interpreter, "frameworks")
-    if asked.error == NOT_FOUND:  # somebody chose it, so that its absence is news
-        issues.add(NOT_FOUND, interpreter, "no such Python")
-    answer = issues.value(interpreter, asked) or {}
-    version, found = answer.get("version"), answer.get("found")
-    if answer and not isinstance(found, dict):
-        issues.add(MALFORMED, interpreter, "packages by name expected")
-        return []
-    python = ".".join(version.split(".")[:2]) if isinstance(version, str) else None
-    packages = []
-    for name, facts in (found or {}).items():
-        if isinstance(facts, list) and len(facts) == 2 and all(isinstance(fact, str) for fact in facts):
-            packages.append(Package(name, facts[0], facts[1], python))
-        else:
-            issues.add(MALFORMED, interpreter, f"{name}: [version, folder] expected")
-    return packages
+def probe_programs(host: Host) -> Found[tuple[Program, ...]]:
+    """The programs on PATH that run models; none is started."""
+    issues = Issues()
+    named = issues.value("PATH", host.system("programs"))
+    pairs = named.items() if isinstance(named, dict) else ()
+    return Found(tuple(Program(name, path) for name, path in pairs if isinstance(path, str)), issues.all())
 
 
 def _note_bindings(issues: Issues, packages: list[Package]) -> None:
@@ -163,17 +76,147 @@ def _note_bindings(issues: Issues, packages: list[Package]) -> None:
     major = names["pynvml"].version.partition(".")[0] if "pynvml" in names else ""
     # from 12.0 on pynvml has no such module and requires nvidia-ml-py; 13.0 warns at each import of it
     deprecated = "nvidia-ml-py3" not in names and major.isdecimal() and len(major) < 4 and int(major) >= 12
-    listed = " and ".join(f"{package.name} {package.version}" for package in packages)
-    issues.add("pynvml_deprecated" if deprecated else "pynvml_clash", "pynvml", listed)
+    issues.add("pynvml_deprecated" if deprecated else "pynvml_clash", "pynvml", _listed(packages))
 
 
-def _framework(host: Host, issues: Issues, package: Package) -> Framework:
+def _listed(packages: list[Package]) -> str:
+    return " and ".join(f"{package.name} {package.version}" for package in packages)
+
+
+def _note_versions(issues: Issues, packages: list[Package]) -> None:
+    """Packages of which one folder records several versions: which of them its files are, nothing tells."""
+    versions: dict[tuple[str, str], dict[str, None]] = {}
+    for package in packages:
+        if package.name in FRAMEWORKS:
+            versions.setdefault((package.name, package.folder), {})[package.version] = None
+    noted = set()
+    for (name, folder), found in versions.items():
+        if len(found) > 1 and name not in noted:  # lib64 is often the same folder again
+            noted.add(name)
+            issues.add(SEVERAL_VERSIONS, name, f"{' and '.join(found)} are both recorded in {folder}")
+
+
+def _half_removed(host: Host, packages: list[Package], found: Mapping[str, Package]) -> dict[str, Framework]:
+    """Packages that pip began to remove or replace and did not finish, of which a folder is left to be imported."""
+    half = {}
+    for package in packages:
+        name = remains_of(package.name)
+        if name is None or name in found or name not in FRAMEWORKS:
+            continue  # beside a whole one the remains do no harm
+        from gpucheck.probes.broken import module_of
+
+        if host.listdir(f"{package.folder}/{module_of(name)}").value:  # else it is gone, and may be
+            why = "its installation was interrupted: pip has left it half removed"
+            half[name] = _unusable(name, package, why)
+    return half
+
+
+def _unusable(name: str, package: Package, why: str) -> Framework:
     version, _, build = package.version.partition("+")
-    tagged = bool(build)
-    if package.name == "torch":
-        path = f"{package.folder.rstrip('/')}/torch/version.py"
-        text = issues.value(path, host.read(path)) or ""
-        number, tag = parse_torch_version(text)
-        tagged = tagged or "+" in (_assigned(text, "__version__") or "")
-        version, build = number or version, tag or build
-    return Framework(package.name, version, build or None, package.python, tagged, usable=None, reason=NOT_TRIED)
+    return Framework(
+        name, version, build or None, package.python, tagged=bool(build), usable=False, reason=why, broken=why
+    )
+
+
+def _framework(host: Host, issues: Issues, package: Package, found: Mapping[str, Package]) -> Framework:
+    """One framework with what its files tell."""
+    from gpucheck.probes.broken import why_broken
+
+    reader = _Reader(host, issues, package, found)
+    broken = reader.overwritten() or why_broken(host, issues, package)
+    version, build = reader.version_and_build()
+    return Framework(
+        package.name,
+        version,
+        build,
+        package.python,
+        tagged=reader.tagged,
+        usable=None if broken is None else False,
+        reason=NOT_TRIED if broken is None else broken,
+        broken=broken,
+        providers=reader.providers(),
+        requires=reader.requires(),
+    )
+
+
+class _Reader:
+    """The files of one package that tell its build."""
+
+    def __init__(self, host: Host, issues: Issues, package: Package, found: Mapping[str, Package]) -> None:
+        self.host, self.issues, self.package, self.others = host, issues, package, found
+        self.tagged = "+" in package.version
+
+    def version_and_build(self) -> tuple[str, str | None]:
+        """The version without its local tag, and the build: by the tag, else by a file, else by the libraries."""
+        from gpucheck.probes import builds
+
+        name = self.package.name
+        version, _, build = self.package.version.partition("+")
+        if name == "torch":
+            text = self._text("torch/version.py")
+            number, tag = builds.parse_torch_version(text)
+            self.tagged = self.tagged or "+" in (builds.assigned(text, "__version__") or "")
+            return number or version, tag or build or None
+        if name.startswith("tensorflow"):
+            return version, builds.parse_tensorflow_build(self._text("tensorflow/python/platform/build_info.py"))
+        if name in ONNX:
+            package, tag = builds.parse_onnx_build(self._text("onnxruntime/capi/build_and_package_info.py"))
+            return version, tag if package == name else None
+        if name == "jax":
+            return version, next((builds.jax_build(plugin) for plugin in JAX_PLUGINS if plugin in self.others), None)
+        if name == "llama-cpp-python" and not build:
+            on = [one for one in self.providers() if one not in {"cpu", "blas", "rpc"}]
+            return version, "+".join(on) or ("cpu" if "cpu" in self.providers() else None)
+        return version, build or None
+
+    def providers(self) -> tuple[str, ...]:
+        """What the native libraries are for, by their names."""
+        from gpucheck.probes import builds
+
+        name = self.package.name
+        if name in ONNX:
+            return builds.onnx_providers(self._names("onnxruntime/capi"))
+        if name == "llama-cpp-python":
+            return builds.llama_backends(self._names("llama_cpp/lib"))
+        return builds.bitsandbytes_builds(self._names("bitsandbytes")) if name == "bitsandbytes" else ()
+
+    def requires(self) -> dict[str, str]:
+        """Versions of other packages that it pins or was compiled for."""
+        from gpucheck.probes import builds
+
+        name, version = self.package.name, self.package.version
+        if name in _COMPILED_FOR_TORCH:
+            wanted = builds.torch_in_tag(version.partition("+")[2])
+            return {"torch": wanted} if wanted else {}
+        if name.startswith("jax-cuda") and name in JAX_PLUGINS:
+            return {"jaxlib": f"=={version}"}  # jaxlib's plugin_support.py leaves any other unused
+        other = "jaxlib" if name == "jax" else "torch" if name in _PINS_TORCH else None
+        wanted = builds.parse_requirement(self._metadata(), other) if other in self.others and other else None
+        return {other: wanted} if other and wanted and _fixes(wanted) else {}
+
+    def overwritten(self) -> str | None:
+        """Why a package of ONNX Runtime has no effect: another has written its files over this one's."""
+        from gpucheck.probes import builds
+
+        rivals = [name for name in ONNX if name in self.others and name != self.package.name]
+        if self.package.name not in ONNX or self.package.name == "onnxruntime" or not rivals:
+            return None
+        package, _ = builds.parse_onnx_build(self._text("onnxruntime/capi/build_and_package_info.py"))
+        return f"{package} has written its files over those of {self.package.name}" if package in rivals else None
+
+    def _text(self, path: str) -> str:
+        full = f"{self.package.folder.rstrip('/')}/{path}"
+        return self.issues.value(full, self.host.read(full)) or ""
+
+    def _names(self, path: str) -> list[str]:
+        full = f"{self.package.folder.rstrip('/')}/{path}"
+        return self.issues.value(full, self.host.listdir(full)) or []
+
+    def _metadata(self) -> str:
+        name = self.package.name.replace("-", "_")
+        return self._text(f"{name}-{self.package.version}.dist-info/METADATA")
+
+
+def _fixes(requirement: str) -> bool:
+    """Whether a requirement has an upper end; "torch>=2.4" is for installers and seldom news."""
+    return "==" in requirement or "<" in requirement

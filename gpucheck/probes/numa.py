@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpucheck.host.answer import NOT_RECORDED
 from gpucheck.host.host import Host
 from gpucheck.probes.collect import Found, Issues, whole_number
@@ -22,7 +24,9 @@ def probe_numa(host: Host) -> Found[tuple[NumaNode, ...]]:
     numbers = parse_cpu_list(online or "") or []
     if len(numbers) < 2:
         return Found((), issues.all())
-    return Found(tuple(_node(host, issues, number) for number in numbers[:MAX_NODES]), issues.all())
+    affinity: Any = host.system("affinity").value  # its issues are those of the CPU's probe
+    allowed = frozenset(cpu for cpu in affinity if type(cpu) is int) if isinstance(affinity, list) else None
+    return Found(tuple(_node(host, issues, number, allowed) for number in numbers[:MAX_NODES]), issues.all())
 
 
 def parse_node_memory(text: str) -> dict[str, int]:
@@ -37,14 +41,16 @@ def parse_node_memory(text: str) -> dict[str, int]:
     return sizes
 
 
-def _node(host: Host, issues: Issues, number: int) -> NumaNode:
+def _node(host: Host, issues: Issues, number: int, allowed: frozenset[int] | None) -> NumaNode:
     """A GH200's GPU memory is nodes without CPUs (xpu-perf #129): their list is empty."""
     folder = f"{NODES}/node{number}"
     sizes = parse_node_memory(issues.value(f"{folder}/meminfo", host.read(f"{folder}/meminfo")) or "")
     cpus = issues.value(f"{folder}/cpulist", host.read(f"{folder}/cpulist")) or ""
+    own = parse_cpu_list(cpus)
     return NumaNode(
         index=number,
-        cpus=cpus.strip() if parse_cpu_list(cpus) is not None else "",
+        cpus=cpus.strip() if own is not None else "",
         memory_total_bytes=sizes.get("MemTotal"),
         memory_free_bytes=sizes.get("MemFree"),
+        usable_cpus=len(allowed.intersection(own)) if own and allowed is not None else None,
     )

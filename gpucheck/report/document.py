@@ -19,7 +19,7 @@ from gpucheck.assess.fit import FitAnswer
 from gpucheck.assess.torch_answer import TorchBuild
 from gpucheck.machine.types import Machine, MachineCategory
 from gpucheck.models.entry import ModelEntry
-from gpucheck.probes.facts import ProbeIssue
+from gpucheck.probes.facts import Framework, ProbeIssue
 
 FORMAT_VERSION = "1.0"
 
@@ -62,6 +62,7 @@ class DoctorReport(Struct, frozen=True, kw_only=True):
     tool: Tool
     findings: tuple[Finding, ...]
     issues: tuple[ProbeIssue, ...]
+    frameworks: tuple[Framework, ...] = ()  # those that a deep check has tried
 
 
 class ExplainReport(Struct, frozen=True, kw_only=True):

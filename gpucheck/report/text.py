@@ -23,6 +23,8 @@ from gpucheck.report.text_doctor import show_doctor, show_pages, show_problems, 
 from gpucheck.report.text_fit import show_answer, show_ranges, show_table
 from gpucheck.report.text_gpus import show_gpus
 from gpucheck.report.text_models import show_models
+from gpucheck.report.text_software import software_lines
+from gpucheck.report.text_toolkits import toolkit_lines
 from gpucheck.report.text_torch import show_torch
 from gpucheck.units import format_bytes
 
@@ -42,7 +44,7 @@ def print_document(document: Document, console: Console, verbose: bool) -> None:
     elif isinstance(document, FitReport):
         _fit(page, document, verbose)
     elif isinstance(document, DoctorReport):
-        show_doctor(page, document.findings, document.issues, verbose)
+        show_doctor(page, document.findings, document.issues, verbose, document.frameworks)
     elif isinstance(document, ExplainReport):
         show_pages(page, document.pages, whole=verbose)
     elif isinstance(document, TorchReport):
@@ -70,7 +72,7 @@ def _report(page: Page, report: Report, verbose: bool) -> None:
     if verbose:
         page.blank()
         show_ranges(page, report.fit)
-    show_problems(page, report.findings)
+    show_problems(page, report.findings, verbose)
     show_unknowns(page, machine.issues, verbose)
     page.blank()
     page.paragraph("gpucheck fit 70b@q4 · gpucheck gpus NAME · gpucheck record FILE · gpucheck -v", "dim", 2)
@@ -101,9 +103,8 @@ def _host(page: Page, machine: Machine, verbose: bool) -> None:
     for other in (machine.drivers.amd, machine.drivers.intel):
         if other is not None:
             page.row("Driver", f"{other.name} {other.version or 'from the kernel'}", _AT)
-    for framework in machine.frameworks if verbose or machine.gpus else ():
-        build = f"+{framework.build}" if framework.build else ""
-        page.row("Software", f"{framework.name} {framework.version or ''}{build}", _AT)
+    for line in (*toolkit_lines(machine, verbose=verbose), *software_lines(machine, verbose=verbose)):
+        page.row("Software", line, _AT)
     for adapter in machine.display_adapters if verbose else ():
         page.row(
             "Display",

@@ -6,17 +6,27 @@ from collections import Counter
 
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.findings.pages import Explanation
-from gpucheck.probes.facts import ProbeIssue
+from gpucheck.probes.facts import Framework, ProbeIssue
 from gpucheck.report.page import Page
 
 _MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
 _AT, _COMMANDS_AT, _INDENT = 12, 14, 4
 
 
-def show_doctor(page: Page, findings: tuple[Finding, ...], issues: tuple[ProbeIssue, ...], verbose: bool) -> None:
-    """How many findings there are, each of them, and where to read on."""
+def show_doctor(
+    page: Page,
+    findings: tuple[Finding, ...],
+    issues: tuple[ProbeIssue, ...],
+    verbose: bool,
+    tried: tuple[Framework, ...] = (),
+) -> None:
+    """How many findings there are, each of them, what a deep check has tried, and where to read on."""
     page.paragraph(_count(findings), "bold")
     show_findings(page, findings, verbose)
+    if tried:
+        from gpucheck.report.text_deep import show_tried
+
+        show_tried(page, tried, verbose)
     show_unknowns(page, issues, verbose)
     if findings:
         page.blank()
@@ -24,12 +34,17 @@ def show_doctor(page: Page, findings: tuple[Finding, ...], issues: tuple[ProbeIs
         page.paragraph(f"gpucheck explain {' '.join(codes)}", "dim", 2)
 
 
-def show_problems(page: Page, findings: tuple[Finding, ...]) -> None:
-    """The findings as a part of the report; nothing where there are none."""
-    if findings:
+def show_problems(page: Page, findings: tuple[Finding, ...], verbose: bool) -> None:
+    """Errors and warnings as a part of the report, and how many remarks there are, which are shown if asked."""
+    problems = tuple(finding for finding in findings if finding.severity != "info")
+    number = len(findings) - len(problems)
+    if problems or (findings and verbose):
         page.blank()
-        page.paragraph("Problems", "bold", 2)
-        show_findings(page, findings, verbose=False)
+        page.paragraph("Problems" if problems else "Remarks", "bold", 2)
+        show_findings(page, findings if verbose else problems, verbose=False)
+    if number and not verbose:
+        page.blank()
+        page.paragraph(f"{number} remark{'s' if number != 1 else ''} on this machine: gpucheck doctor shows.", "dim", 2)
 
 
 def show_findings(page: Page, findings: tuple[Finding, ...], verbose: bool) -> None:

@@ -29,6 +29,8 @@ def show_table(page: Page, answers: tuple[FitAnswer, ...], *, gpu: bool) -> None
             cells.append(Cell(_need(answer), 10))
         page.cells(cells)
     page.paragraph(_legend(answers, gpu), "dim", 2)
+    if all(answer.supported == "no" for answer in answers):
+        page.paragraph(f"{first.engine} does not run here: {'; '.join(first.support_reasons)}", "yellow", 2)
     page.paragraph("A bare size has no exact shape: these are middles of a range. -v shows the ranges.", "dim", 2)
 
 
@@ -62,6 +64,8 @@ def show_answer(page: Page, answer: FitAnswer, *, verbose: bool = False) -> None
     page.row("available", available, _PART_AT, 4)
     for reason in answer.reasons[1:]:  # the first is the need, which stands above
         page.row("because", reason, _PART_AT, 4)
+    if answer.supported != "yes" or (verbose and answer.support_reasons):
+        page.row("supported", _supported(answer), _PART_AT, 4)
     if answer.placement.layers:
         page.row("layers", _layers(answer), _PART_AT, 4)
     for change in answer.changes:
@@ -72,6 +76,12 @@ def show_answer(page: Page, answer: FitAnswer, *, verbose: bool = False) -> None
     if answer.command and answer.rows:
         page.row("start", answer.command, _PART_AT, 4)
     page.row("assuming", "; ".join(answer.assumptions), _PART_AT, 4, "dim")
+
+
+def _supported(answer: FitAnswer) -> str:
+    """Whether software runs it, in a word and with the reasons."""
+    word = {"partial": "in part", "unknown": "not known"}.get(answer.supported, answer.supported)
+    return f"{word}: {'; '.join(answer.support_reasons)}"
 
 
 def _parts(answer: FitAnswer) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpucheck.assess.torch_answer import TorchBuild
+from gpucheck.assess.torch_answer import TorchBuild, in_words
 from gpucheck.report.page import Page
 
 _AT = 9
@@ -14,8 +14,8 @@ def show_torch(page: Page, build: TorchBuild, verbose: bool) -> None:
     for label, command in (("pip", build.pip), ("uv", build.uv)):
         if command is not None:
             page.row(label, command, _AT, style="cyan")
-    if build.requires_python is not None:
-        page.row("Python", build.requires_python.replace(">=", "") + " or newer", _AT)
+    if build.pythons:
+        page.row("Python", in_words(build.pythons), _AT)
     page.blank()
     for reason in build.reasons:
         page.paragraph(f"· {reason}", indent=2)

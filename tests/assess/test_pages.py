@@ -110,7 +110,7 @@ def test_spellings(spelled: str) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "first"),
-    [("GC307", "GC306"), ("GC208", "GC207"), ("GC3001", "GC301"), ("999", "GC505"), ("GC", "GC101")],
+    [("GC300", "GC301"), ("GC208", "GC207"), ("GC3001", "GC301"), ("999", "GC509"), ("GC", "GC101")],
 )
 def test_near_codes(wrong: str, first: str) -> None:
     """A code that there is not comes with a few near ones, the nearest first."""

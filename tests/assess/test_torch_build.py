@@ -61,7 +61,7 @@ def simulated(cards, system=None):
         ("Arc B580", None, "xpu", None, "the XPU build is for Intel's Arc"),
         ("Arc B580", WINDOWS, "xpu", None, "the XPU build is for Intel's Arc"),
         ("Data Center GPU Max 1550", None, "xpu", None, "the XPU build is for Intel's Arc"),
-        ("Apple M3", None, "pypi default", None, "the default wheel for Apple silicon has Metal (MPS)"),
+        ("Apple M3", None, "pypi", None, "the default wheel for Apple silicon has Metal (MPS)"),
     ],
 )
 def test_the_right_build(cards, system, index, version, reason):
@@ -79,7 +79,10 @@ def test_the_right_build(cards, system, index, version, reason):
         ("RX 6700 XT", None, "no", "none of PyTorch's ROCm builds that are known has code for gfx1031"),
         ("MI300X + RTX 4090", None, "no", "one build serves one maker's GPUs, and here are AMD and NVIDIA"),
         ("Gaudi 3", None, "no", "Gaudi needs Intel's own build"),
-        ("RX 7900 XTX", WINDOWS, "unknown", "no ROCm build for windows on x86_64 is in the table"),
+        ("RX 7900 XTX", WINDOWS, "no", "PyTorch's own ROCm builds are for Linux alone"),
+        ("RX 7900 XTX", ARM, "unknown", "no ROCm build for linux on aarch64 is in the table"),
+        ("K80 + RTX 4090", None, "no", "no driver drives every card here: branch 470 is the last for compute"),
+        ("Apple M3", LINUX, "no", "Metal is macOS's alone"),
         ("RTX 4090", ("windows", "arm64"), "unknown", "no CUDA build for windows on arm64 is in the table"),
         ("Arc B580", ARM, "unknown", "no XPU build for linux on aarch64 is known"),
         ("RTX 4090", (None, None), "unknown", "the operating system or the CPU's architecture is not known"),
@@ -109,17 +112,27 @@ def test_what_unlike_cards_would_take_alone():
         ("8.9", "525.60.13", LINUX, "cu126", "2.14"),
         ("8.9", "525.60.12", LINUX, "cu118", "2.5"),
         ("8.9", "528.33", WINDOWS, "cu126", "2.14"),
-        ("8.9", "528.32", WINDOWS, None, None),
-        ("8.9", "450.80.02", LINUX, "cu118", "2.5"),
-        ("8.9", "450.80.01", LINUX, None, None),
+        ("8.9", "528.32", WINDOWS, "cu118", "2.5"),
+        ("8.9", "516.94", WINDOWS, None, None),  # CUDA 11.7 knows no Ada
+        ("8.9", "515.105.01", LINUX, None, None),
+        ("8.0", "450.80.02", LINUX, "cu118", "2.5"),
+        ("8.0", "450.80.01", LINUX, None, None),
+        ("7.0", "452.39", WINDOWS, "cu118", "2.5"),
+        ("7.0", "452.38", WINDOWS, None, None),
         ("8.9", "591.74", WINDOWS, "cu130", "2.14"),  # 13.1: cu132 would need minor-version compatibility
         ("12.0", "570.124.04", LINUX, "cu128", "2.11"),
         ("12.0", "565.77", LINUX, None, None),  # CUDA 12.7 knows no Blackwell
         ("6.0", "580.95.05", LINUX, "cu126", "2.14"),
         ("6.0", "590.48.01", LINUX, None, None),  # 590 dropped Pascal
         ("3.7", "470.82", LINUX, "cu118", "2.5"),
+        ("3.7", "474.44", WINDOWS, "cu118", "2.5"),  # Windows counts on within R470
+        ("3.7", "496.13", WINDOWS, None, None),
         ("3.7", "535.86", LINUX, None, None),
-        ("12.1", "580.95.05", ARM, "cu130", "2.14"),
+        ("6.1", "581.80", WINDOWS, "cu126", "2.14"),
+        ("6.1", "591.74", WINDOWS, None, None),
+        ("9.0", "535.86", ARM, "cu126", "2.14"),
+        ("12.1", "580.95.05", ARM, "cu130", "2.14.1"),
+        ("12.1", "570.124.04", ARM, None, None),  # CUDA 12.8 knows no GB10
     ],
 )
 def test_the_driver_decides(capability, driver, system, index, version):
@@ -137,6 +150,7 @@ def test_the_driver_decides(capability, driver, system, index, version):
     ("driver", "reason"),
     [
         ("400", "driver 400 (highest CUDA not known) is too old: the builds with code for these cards need 450.80.02"),
+        ("515", "driver 515 (CUDA up to 11.7) does not know compute capability 8.9: it came with CUDA 11.8"),
         ("590.1", None),
     ],
 )
@@ -147,7 +161,8 @@ def test_too_old_a_driver_is_told_what_it_needs(driver, reason):
 
 
 @pytest.mark.parametrize(
-    ("cuda", "index"), [("13.4", "cu132"), ("12.8", "cu126"), ("11.4", "cu118"), ("10.2", None), (None, None)]
+    ("cuda", "index"),
+    [("13.4", "cu132"), ("12.8", "cu126"), ("11.8", "cu118"), ("11.7", None), ("10.2", None), (None, None)],
 )
 def test_a_driver_known_by_its_cuda_alone(cuda, index):
     """Where only the driver's highest CUDA is known its major version decides; with neither the answer is unknown."""
@@ -183,7 +198,8 @@ def test_the_driver_of_a_simulated_machine(cards, branch):
 @pytest.mark.parametrize(
     ("cards", "version", "answer", "index", "said"),
     [
-        ("RTX 4090", "2.9", "yes", "cu130", "cu130 has code"),
+        ("RTX 4090", "2.9", "yes", "cu128", "cu128 has code"),  # its cu130 is experimental
+        ("RTX 4090", "2.13", "yes", "cu130", "cu126 and cu132 of the same release would do too"),
         ("RTX 4090", "2.8.0", "yes", "cu129", "cu129 has code"),
         ("RTX 4090", "2.4", "yes", "cu121", "cu121 has code"),
         (P100, "2.9.1", "yes", "cu126", "cu126 has code"),
@@ -194,9 +210,11 @@ def test_the_driver_of_a_simulated_machine(cards, branch):
         ("RTX 4090", "2.16", "unknown", None, "torch 2.16 for linux on x86_64 is not in the table of builds"),
         ("MI300X", "2.6", "yes", "rocm6.2.4", "rocm6.2.4 has code for gfx942"),
         ("MI355X", "2.6", "no", None, "use rocm7.2, which has it"),
-        ("MI300X", "2.14", "unknown", None, "which ROCm builds torch 2.14 has is not in the table of builds"),
+        ("MI300X", "2.12", "yes", "rocm7.2", "rocm7.2 has code for gfx942"),
+        ("MI300X", "2.14", "unknown", None, "torch 2.14 has rocm7.14, and which GPUs that has code for is not known"),
+        ("MI300X", "2.15", "unknown", None, "which ROCm builds torch 2.15 has is not in the table of builds"),
         ("Arc B580", "2.9", "unknown", None, "whether torch 2.9 has an XPU build is not in the table of builds"),
-        ("Apple M3", "2.9", "yes", "pypi default", "the default wheel for Apple silicon"),
+        ("Apple M3", "2.9", "yes", "pypi", "the default wheel for Apple silicon"),
     ],
 )
 def test_a_named_release(cards, version, answer, index, said):
@@ -258,9 +276,9 @@ def test_a_card_of_unknown_code(gpu):
         ("gpus-hidden", "cpu", "(hidden)"),
         ("nouveau-bound", "cpu", "(wrong driver)"),
         ("compute-prohibited", "cpu", "(driven, but closed to processes)"),
-        ("apple-m4-max-128", "pypi default", "Metal"),
-        ("apple-vm", "pypi default", "no GPU can be used now"),
-        ("apple-intel-mac", "pypi default", "torch 2.2 was the last with wheels for Intel Macs"),
+        ("apple-m4-max-128", "pypi", "Metal"),
+        ("apple-vm", "pypi", "no GPU can be used now"),
+        ("apple-intel-mac", "pypi", "torch 2.2 was the last with wheels for Intel Macs"),
         ("windows-rtx4090", "cu130", "cu130 has code"),
         ("wsl2-rtx3080", "cu126", "cu126 has code"),
         ("unified-gb10", "cu130", "cu130 has code"),
@@ -291,15 +309,18 @@ def test_a_machine_with_its_old_intel_mac_release():
     ],
 )
 def test_commands(cards, version, pip):
-    """Both pip and uv are asked for the same; a series is quoted, as shells expand its star."""
+    """Both pip and uv are asked for the same, uv by its backend; a series is quoted, as shells expand its star."""
     build = gpucheck.torch_build(simulated(cards), version)
-    assert (build.pip, build.uv) == (pip, f"uv {pip}")
-    assert build.index_url == (None if build.index == "pypi default" else pip.rpartition(" ")[2])
+    what, _, url = pip.removeprefix("pip install ").partition(" --index-url ")
+    backend = f" --torch-backend={build.index}" if url else ""
+    assert (build.pip, build.uv) == (pip, f"uv pip install {what}{backend}")
+    assert build.index_url == (url or None)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"version": "2"}, {"version": "2.9.1+cu128"}, {"version": "2.9; rm"}, {"version": ""}, {"python_version": "3"},
+    [{"version": "2"}, {"system": "darwin"}, {"arch": "arm64"}, {"python_version": "3.14tt"},
+     {"version": "2.9.1+cu128"}, {"version": "2.9; rm"}, {"version": ""}, {"python_version": "3"},
      {"python_version": "three"}, {"driver": "new"}, {"driver": ""}],
 )  # fmt: skip
 def test_versions_that_are_none(wrong):

@@ -53,11 +53,11 @@ def test_json() -> None:
 
 def test_unknown_code() -> None:
     """A code that there is not is exit 2 with near ones, and prints no page of another that was named."""
-    ran = run("explain", "GC201", "GC307")
+    ran = run("explain", "GC201", "GC300")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.split("\n")[1].strip() == "GC306"
-    found = run("explain", "GC307", "--json").json["error"]
-    assert (found["code"], found["candidates"][0]) == ("unknown_name", "GC306")
+    assert ran.err.split("\n")[1].strip() == "GC301"
+    found = run("explain", "GC300", "--json").json["error"]
+    assert (found["code"], found["candidates"][0]) == ("unknown_name", "GC301")
 
 
 def test_inspects_nothing() -> None:

@@ -11,15 +11,29 @@ from gpucheck.report.document import schema
 from tests.running import fixture, run
 
 
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    """The environment that the tests run in is not the one that is asked about."""
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "out"),
     [
         (("--simulate", "RTX 4090"), 0, "cu132\n"),
         (("--simulate", "RTX 4090", "--driver", "535.86"), 0, "cu126\n"),
         (("2.4", "--simulate", "RTX 4090"), 0, "cu121\n"),
-        (("--simulate", "Apple M3"), 0, "pypi default\n"),
+        (("--simulate", "Apple M3"), 0, "pypi\n"),
         (("--simulate", "RTX 4090", "--python-version", "3.7"), 1, ""),
+        (("--simulate", "RTX 4090", "--os", "windows"), 0, "cu132\n"),
+        (("--simulate", "RTX 4090", "--os", "macos"), 0, "pypi\n"),
+        (("--simulate", "RTX 4090", "--arch", "aarch64"), 0, "cu132\n"),
+        (("--simulate", "RTX 4090", "--os", "windows", "--arch", "aarch64"), 3, ""),
+        (("--machine", fixture("windows-rtx4090"), "--os", "linux"), 0, "cu132\n"),
+        (("2.6", "--simulate", "RTX 4090", "--python-version", "3.14"), 1, ""),
         (("--simulate", "RX 6700 XT"), 1, ""),
+        (("--simulate", "RX 9070", "--os", "windows"), 1, ""),
         (("2.16", "--simulate", "RTX 4090"), 3, ""),
         (("--machine", fixture("amd-shared-id-73bf")), 3, ""),
     ],
@@ -49,8 +63,14 @@ def test_text():
     words = " ".join(ran.out.split())
     assert ran.code == 0
     assert ran.out.startswith("PyTorch 2.15.0 from cu132\n")
-    for part in ("pip install torch==2.15.0 --index", "uv pip install torch==2.15.0", "driver branch 610 is assumed",
-                 "cu132 has code for compute capability 8.9", "3.11 or newer", "as of 2026-11-23"):  # fmt: skip
+    for part in (
+        "pip install torch==2.15.0 --index",
+        "uv pip install torch==2.15.0 --torch-backend=cu132",
+        "driver branch 610 is assumed",
+        "cu132 has code for compute capability 8.9",
+        "3.11 to 3.15 and 3.14t, 3.15t",
+        "as of 2026-11-24",
+    ):
         assert part in words
     none = run("torch", "--simulate", "RX 6700 XT")
     assert (none.code, none.out.splitlines()[0]) == (0, "No build of PyTorch suits this machine.")
@@ -58,7 +78,15 @@ def test_text():
 
 
 @pytest.mark.parametrize(
-    "arguments", [("2.x",), ("--driver", "new"), ("--python-version", "x"), ("--json", "--format", "index")]
+    "arguments",
+    [
+        ("2.x",),
+        ("--os", "darwin"),
+        ("--arch", "arm64"),
+        ("--driver", "new"),
+        ("--python-version", "x"),
+        ("--json", "--format", "index"),
+    ],
 )
 def test_usage_errors(arguments):
     """A version that is none, or two formats, are usage errors."""

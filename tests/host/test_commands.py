@@ -157,10 +157,40 @@ def test_the_way_of_windows(code, limit, error, monkeypatch):
 
     monkeypatch.setattr(commands, "MAX_OUTPUT_BYTES", 1 << 20)
     child = subprocess.Popen(python(code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    answer = commands._communicate(child, "python", time.monotonic() + limit, limit)
+    ended = commands._communicate(child, "python", time.monotonic() + limit, limit)
     commands._end(child)
-    assert answer.error == error
-    assert error is not None or answer.value == {"stdout": "ok\n", "stderr": "", "returncode": 0}
+    assert ended.error == error
+    assert error is not None or ended == commands.Ended(b"ok\n", b"", 0)
+
+
+@pytest.mark.parametrize("collect", ["_collect", "_communicate"])
+def test_what_was_printed_before_the_end(collect):
+    """A program that is stopped has said what it has said, on both systems' ways."""
+    import subprocess
+
+    code = "import sys, time; print('said', flush=True); print('oh', file=sys.stderr, flush=True); time.sleep(60)"
+    child = subprocess.Popen(python(code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    more = {"alone": True} if collect == "_collect" else {}
+    ended = getattr(commands, collect)(child, "python", time.monotonic() + 1.0, 1.0, **more)
+    commands._end(child)
+    assert (ended.stdout, ended.stderr, ended.returncode, ended.error) == (b"said\n", b"oh\n", None, "timeout")
+
+
+@pytest.mark.parametrize(("alone", "error"), [(True, None), (False, "timeout")])
+def test_a_child_that_holds_the_output(alone, error):
+    """What a program leaves behind is waited for, as it may print, unless the program is run alone."""
+    inner = f"import subprocess, sys; subprocess.Popen({python('import time; time.sleep(60)')!r}); print('done')"
+    ended = commands.run_to_end(python(inner), 1.5, alone=alone)
+    assert (ended.stdout, ended.error) == (b"done\n", error)
+    assert ended.returncode == (0 if alone else None)
+
+
+def test_variables_that_a_program_is_not_given(monkeypatch):
+    """A variable can be kept from a program; the others stay."""
+    monkeypatch.setenv("ONE", "1")
+    monkeypatch.setenv("TWO", "2")
+    code = python("import os; print(os.environ.get('ONE'), os.environ.get('TWO'))")
+    assert commands.run_to_end(code, 10, ("ONE",)).stdout == b"None 2\n"
 
 
 def test_places_of_windows_beyond_the_search_path():

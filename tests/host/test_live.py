@@ -142,3 +142,14 @@ def test_interpreter_with_spaces_in_its_path(tmp_path):
     if not os.access(program, os.X_OK):
         pytest.skip("links to interpreters do not run here")
     assert "version" in Host(LiveSource(), "live").python(str(program), "frameworks", timeout_s=20).value
+
+
+def test_programs_on_path(tmp_path, monkeypatch):
+    """The programs that run models by their files alone: what cannot be executed is none, and nothing is started."""
+    (tmp_path / "ollama").write_text("#!/bin/sh\ntouch was-run\n")
+    (tmp_path / "ollama").chmod(0o755)
+    (tmp_path / "llama-cli").write_text("not a program")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"/nowhere:{tmp_path}")
+    assert Host(LiveSource(), "live").system("programs").value == {"ollama": str(tmp_path / "ollama")}
+    assert not (tmp_path / "was-run").exists()

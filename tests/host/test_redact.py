@@ -206,3 +206,19 @@ def test_an_id_that_only_begins_as_hexadecimal(redactor):
     masked = redactor.text('{"Unique ID": "0x10000 0000000001"}')
     assert re.fullmatch(r'\{"Unique ID": "\d[a-z]\d{5} \d{10}"\}', masked)
     assert "0x10000 0000000001" not in masked
+
+
+def test_metadata_of_packages(redactor):
+    """Of METADATA the requirements are kept, of RECORD what may be missing, and names that pip left of frameworks."""
+    site = "/v/lib/python3.11/site-packages"
+    text = "Name: vllm\nAuthor-email: Alice <alice@example.org>\nRequires-Dist: torch==2.8.0\n\nA long description\n"
+    record = "torch/__init__.py,sha256=a,1\ntorch/lib/libtorch_cpu.so,sha256=b,1\ntorch/nn/modules/x.py,sha256=c,1\n"
+    for file, before, after in (("METADATA", text, "Requires-Dist: torch==2.8.0\n"),
+                                ("RECORD", record, "".join(record.splitlines(keepends=True)[:2])),
+                                ("INSTALLER", "pip\n", "pip\n")):  # fmt: skip
+        _, answer = redactor.answer("file", f"{site}/torch-2.9.1.dist-info/{file}", Answer(before))
+        assert answer.value == after
+    names = ["~orch-2.8.0.dist-info", "flash_attn-2.8.3+cu12torch2.8cxx11abiTRUE.dist-info",
+             "secret_thing-1.0.dist-info", "~ecret-1.0.dist-info", "torch"]  # fmt: skip
+    _, answer = redactor.answer("dir", site, Answer(names))
+    assert answer.value == names[:2]

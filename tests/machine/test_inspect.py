@@ -51,8 +51,8 @@ def on_the_bus(*devices: dict[str, dict], **given) -> Host:
 # Machines with a device that is no product of the catalogue, or whose bandwidth is that of the memory beside it.
 UNLISTED = {
     "amd-apu-780m", "amd-hsa-override", "amd-shared-id-73bf", "amd-w7900-and-igpu", "apple-intel-mac", "apple-vm",
-    "intel-igpu", "rtx-3080-20gb", "torch-gfx-override", "unified-n1x", "vgpu-guest",
-    "windows-laptop-hybrid", "windows-no-nvml-adapterram",
+    "intel-igpu", "rtx-3080-20gb", "torch-gfx-override", "unified-n1x", "vgpu-guest", "vgpu-licensed",
+    "vgpu-unlicensed", "windows-laptop-hybrid", "windows-no-nvml-adapterram",
 }  # fmt: skip
 
 
@@ -138,7 +138,7 @@ class TestEntries:
         other = reading(2, "0000:04:00.0", nvlink_peers=(1,))
         # handed over in another order than that of the bus
         monkeypatch.setattr(
-            "gpucheck.machine.inspect.probe_nvidia", lambda *_: Found(Nvidia(gpus=(other, linked, cut)))
+            "gpucheck.machine.inspect.probe_nvidia", lambda *_, **__: Found(Nvidia(gpus=(other, linked, cut)))
         )
         found = inspect_host(on_the_bus(pci("0000:02:00.0", "8086", "e20b"))).gpus
         assert [(gpu.vendor, gpu.kind, gpu.pci_address) for gpu in found] == [

@@ -2,7 +2,9 @@
 
 import pytest
 
-from gpucheck.probes.frameworks import parse_package, parse_torch_version, prefix_of, probe_frameworks
+from gpucheck.probes.builds import parse_torch_version
+from gpucheck.probes.environment import parse_package, prefix_of
+from gpucheck.probes.frameworks import probe_frameworks, probe_programs
 from tests.fake_source import fake_host
 
 OWN = {"python": {"version": "3.11.7", "prefix": "/opt/own", "executable": "/opt/own/bin/python"}}
@@ -185,3 +187,81 @@ def test_an_environment_without_its_packages():
     found = probe_frameworks(fake_host(files={"/env/pyvenv.cfg": "version = 3.12.3\n"}), "/env/bin/python")
     assert found.facts == ()
     assert [(issue.code, issue.source) for issue in found.issues] == [("not_found", "/env")]
+
+
+class TestWhatTheyRequire:
+    """Versions of other packages, read from the metadata of those that pin one."""
+
+    def requires(self, *packages, **texts):
+        """{name: requirements} of packages in an environment; `texts` are METADATA by the package's folder."""
+        folders = site("/v", *(f"{package}.dist-info" for package in packages))
+        files = {f"/v/lib/python3.11/site-packages/{name}.dist-info/METADATA": text for name, text in texts.items()}
+        host = fake_host(folders=folders, files=files)
+        self.asked = host.source.asked
+        return {one.name: dict(one.requires) for one in probe_frameworks(host, "/v/bin/python").facts if one.requires}
+
+    def test_pins(self):
+        """Exact versions, and ranges with an upper end, of a package that is there."""
+        text = {"vllm-0.11.0": "Requires-Dist: torch==2.8.0\n", "jax-0.8.0": "Requires-Dist: jaxlib<=0.8.0,>=0.8.0\n"}
+        names = ("vllm-0.11.0", "jax-0.8.0", "jaxlib-0.8.0", "torch-2.9.1")
+        assert self.requires(*names, **text) == {"vllm": {"torch": "==2.8.0"}, "jax": {"jaxlib": "<=0.8.0,>=0.8.0"}}
+
+    def test_no_news(self):
+        """An open end, a package that is not there, and metadata without requirements."""
+        assert (
+            self.requires("xformers-0.0.35", "torch-2.9.1", **{"xformers-0.0.35": "Requires-Dist: torch>=2.10"}) == {}
+        )
+        assert self.requires("vllm-0.11.0", **{"vllm-0.11.0": "Requires-Dist: torch==2.8.0\n"}) == {}
+        assert self.requires("vllm-0.11.0", "torch-2.9.1", **{"vllm-0.11.0": ""}) == {}
+
+    def test_metadata_is_read_of_few(self):
+        """Only packages that pin another one are read."""
+        self.requires("transformers-4.57.1", "accelerate-1.15.0", "torch-2.9.1")
+        assert not any(key.endswith("METADATA") for _, key in self.asked)
+
+    def test_compiled_against(self):
+        """A wheel of flash-attn names torch in its version, a plugin of JAX has to have jaxlib's."""
+        found = self.requires("flash_attn-2.8.3+cu12torch2.8cxx11abiTRUE", "jax_cuda12_plugin-0.7.2", "peft-0.18.0")
+        assert found == {"flash-attn": {"torch": "==2.8.*"}, "jax-cuda12-plugin": {"jaxlib": "==0.7.2"}}
+
+    def test_a_plugin_for_rocm_is_free(self):
+        """Newer jaxlibs leave the versions of ROCm's plugins to their makers."""
+        assert self.requires("jax_rocm7_plugin-0.7.2", "jaxlib-0.8.0") == {}
+
+
+@pytest.mark.parametrize(
+    ("plugins", "build"),
+    [((), None), (("jax_cuda12_plugin-0.8.0",), "cuda12"), (("jax_rocm7_plugin-0.8.0",), "rocm7"),
+     (("jax_cuda12_plugin-0.8.0", "jax_cuda13_plugin-0.8.0"), "cuda13")],
+)  # fmt: skip
+def test_jax_by_its_plugin(plugins, build):
+    """JAX itself is of no build: its plugin is."""
+    folders = site("/v", "jax-0.8.0.dist-info", *(f"{plugin}.dist-info" for plugin in plugins))
+    assert found_in(fake_host(folders=folders), "/v/bin/python")["jax"] == ("0.8.0", build, "3.11")
+
+
+def test_libraries_tell_the_build():
+    """A llama-cpp-python without a tag in its version is what its libraries are."""
+    lib = site("/v", "llama_cpp/lib/libggml-base.so", "llama_cpp/lib/libggml-vulkan.so", "llama_cpp/lib/libggml-cpu.so")
+    host = fake_host(folders=[*site("/v", "llama_cpp_python-0.3.16.dist-info"), *lib])
+    (found,) = probe_frameworks(host, "/v/bin/python").facts
+    assert (found.build, found.providers) == ("vulkan", ("cpu", "vulkan"))
+    host = fake_host(folders=[*site("/v", "llama_cpp_python-0.3.16.dist-info"), *lib[::2]])
+    assert probe_frameworks(host, "/v/bin/python").facts[0].build == "cpu"
+
+
+def test_two_packages_of_one_name():
+    """The plugin of pytest that is called gpucheck clashes with gpucheck-inspector; alone neither does."""
+    names = ["gpucheck-0.2.0.dist-info", "gpucheck_inspector-0.1.0.dist-info"]
+    found = probe_frameworks(fake_host(folders=site("/v", *names)), "/v/bin/python")
+    assert [issue.code for issue in found.issues] == ["gpucheck_clash"]
+    assert "gpucheck-inspector 0.1.0 and gpucheck 0.2.0" in found.issues[0].detail
+    assert probe_frameworks(fake_host(folders=site("/v", names[1])), "/v/bin/python").issues == ()
+
+
+def test_programs():
+    """What runs models and is on PATH; an old recording has no word on it."""
+    host = fake_host(system={"programs": {"ollama": "/usr/bin/ollama", "llama-cli": 3}})
+    assert [(one.name, one.path) for one in probe_programs(host).facts] == [("ollama", "/usr/bin/ollama")]
+    old = fake_host(errors={("system", "programs"): "not_recorded"})
+    assert (probe_programs(old).facts, probe_programs(old).issues) == ((), ())

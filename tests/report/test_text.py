@@ -46,7 +46,20 @@ def test_verdict_comes_first(name: str) -> None:
     seen = [place for place in order if place >= 0]
     assert seen == sorted(seen)
     assert text.find(" machine: ") in range(1, 15)
-    assert ("Problems" in text) == bool(report(name).findings)
+    severities = [finding.severity for finding in report(name).findings]
+    assert ("Problems" in text) == bool({"error", "warning"} & set(severities))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_remarks_are_counted(name: str) -> None:
+    """The report shows errors and warnings, of remarks their number; with `-v` each of them."""
+    found = report(name)
+    short, long = page(found), page(found, verbose=True)
+    remarks = [finding for finding in found.findings if finding.severity == "info"]
+    assert (f"\n  {len(remarks)} remark" in short) == bool(remarks)
+    shown = {finding.code for finding in found.findings if f" {finding.code} " in short}
+    assert shown == {finding.code for finding in found.findings if finding.severity != "info"}
+    assert all(f" {finding.code} " in long for finding in found.findings)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -54,6 +54,15 @@ def is_or_are(gpus: list[Gpu]) -> str:
     return "is" if len(gpus) == 1 else "are"
 
 
+def largest_card(machine: Machine) -> Gpu | None:
+    """The usable device with the most memory of its own; None where none has any, or tells how much."""
+    return max(
+        (gpu for gpu in machine.usable_gpus if gpu.memory.kind == "dedicated" and gpu.memory.total_bytes),
+        key=lambda gpu: gpu.memory.total_bytes or 0,
+        default=None,
+    )
+
+
 def was_given_others(machine: Machine, gpu: Gpu) -> bool:
     """Whether a container or a job has other cards of this maker, so that this one is not missing but not its own."""
     confined = machine.platform.container is not None or scheduler(machine) is not None

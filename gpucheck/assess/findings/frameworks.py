@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gpucheck.assess.findings.finding import Finding, Remedy, named
+from gpucheck.assess.findings.pip import quoted, reinstall
 from gpucheck.catalog.drivers import highest_cuda, oldest_driver, version_key
 from gpucheck.catalog.torch_builds import TorchBuild, builds_for, maker_of
 from gpucheck.machine.software import (
@@ -16,6 +17,7 @@ from gpucheck.machine.software import (
     driver_too_old,
     without_code,
 )
+from gpucheck.machine.tried import gpus_of, proved
 from gpucheck.machine.types import Gpu, Machine
 from gpucheck.probes.compat import LIBRARY_PATH
 from gpucheck.probes.facts import CudaCompat, Framework
@@ -36,7 +38,7 @@ def torch_for_cpu(machine: Machine) -> Iterator[Finding]:
                     title=f"torch {torch.version} is a CPU build: it leaves {named(gpus)} idle",
                     found=f"torch {_version(torch)}",
                     required=f"a build for {maker}, such as {offer.build}",
-                    remedy=_reinstall(torch, offer),
+                    remedy=_reinstall(machine, torch, offer),
                     source="probe frameworks",
                 )
 
@@ -44,6 +46,8 @@ def torch_for_cpu(machine: Machine) -> Iterator[Finding]:
 def torch_without_code(machine: Machine) -> Iterator[Finding]:
     """GC302: cards that torch sees and has no code for; one finding for each kind of card."""
     for torch in _torch(machine):
+        if torch.deep is not None and gpus_of(torch.deep):
+            continue  # it was tried on them: of what failed there GC310 speaks
         maker = maker_of(torch.build)
         lacking: dict[str, list[Gpu]] = {}
         for gpu in without_code(torch, cards_for(machine, maker)):
@@ -60,7 +64,7 @@ def torch_without_code(machine: Machine) -> Iterator[Finding]:
                 found=f"code for {' '.join(torch.arch_list)}"
                 + (f"; {OVERRIDE}={override}" if override else "; torch.cuda.is_available() is true all the same"),
                 required=_required(code),
-                remedy=_reinstall(torch, offer)
+                remedy=_reinstall(machine, torch, offer)
                 if offer is not None
                 else Remedy("none of PyTorch's own wheels that are known has code for it: build torch from source"),
                 source=_SOURCE,
@@ -83,7 +87,7 @@ def torch_of_another_maker(machine: Machine) -> Iterator[Finding]:
                     title=f"torch {_version(torch)} is a build for {maker}: it leaves {named(gpus)} idle",
                     found=f"torch {_version(torch)}",
                     required=f"a build for {other}, such as {offer.build}",
-                    remedy=_reinstall(torch, offer),
+                    remedy=_reinstall(machine, torch, offer),
                     source="probe frameworks",
                 )
 
@@ -110,6 +114,8 @@ def clashing_bindings(machine: Machine) -> Iterator[Finding]:
 def old_driver(machine: Machine) -> Iterator[Finding]:
     """GC305: a driver older than the CUDA of torch's build runs on."""
     for torch in _torch(machine):
+        if proved(torch):
+            continue
         gpus = cards_for(machine, "NVIDIA")
         oldest = driver_too_old(torch, machine) if gpus and maker_of(torch.build) == "NVIDIA" else None
         if oldest is None:
@@ -127,7 +133,7 @@ def old_driver(machine: Machine) -> Iterator[Finding]:
             remedy=Remedy(
                 f"install a driver of branch {oldest.partition('.')[0]} or newer"
                 + (f", or a build for this one: {offer.build}" if offer is not None else ""),
-                _commands(torch, offer) if offer is not None else (),
+                _commands(machine, torch, offer) if offer is not None else (),
             ),
             source="drivers.nvidia.version",
         )
@@ -136,7 +142,7 @@ def old_driver(machine: Machine) -> Iterator[Finding]:
 def compat_library(machine: Machine) -> Iterator[Finding]:
     """GC306: a libcuda of cuda-compat that is found before the driver's own and does not go with it."""
     error, compat, driver = compat_error(machine), machine.toolkits.cuda_compat, machine.drivers.nvidia
-    if error is None or compat is None or driver is None:
+    if error is None or compat is None or driver is None or any(map(proved, _torch(machine))):
         return
     gpus = cards_for(machine, "NVIDIA")
     sure = compat.found_by is not None
@@ -172,7 +178,8 @@ def _without_compat(machine: Machine, error: int, compat: CudaCompat) -> Remedy:
 
 
 def _torch(machine: Machine) -> Iterator[Framework]:
-    return (one for one in machine.frameworks if one.name == "torch")
+    """Those whose build can matter: of one that is broken GC308 speaks."""
+    return (one for one in machine.frameworks if one.name == "torch" and one.broken is None)
 
 
 def _version(torch: Framework) -> str:
@@ -206,19 +213,15 @@ def _driven(machine: Machine, row: TorchBuild) -> bool:
     return oldest is None or driver is None or driver >= oldest
 
 
-def _reinstall(torch: Framework, offer: TorchBuild) -> Remedy:
+def _reinstall(machine: Machine, torch: Framework, offer: TorchBuild) -> Remedy:
     return Remedy(
         f"install a build that has code for it, {offer.build}, and torchvision and torchaudio of the same index",
-        _commands(torch, offer),
+        _commands(machine, torch, offer),
     )
 
 
-def _commands(torch: Framework, offer: TorchBuild) -> tuple[str, ...]:
-    """The command of pip: the installed version where that index has it, else the newest that it is known to have."""
+def _commands(machine: Machine, torch: Framework, offer: TorchBuild) -> tuple[str, ...]:
+    """The command for the environment: this version where that index has it, else the newest that is known there."""
     exact = offer.covers(torch.version or "") and offer.first
     what = f"torch=={torch.version}" if exact else offer.requirement
-    return (f"pip install --force-reinstall {_quoted(what)} --index-url {offer.index}",)
-
-
-def _quoted(requirement: str) -> str:
-    return f"'{requirement}'" if "*" in requirement else requirement
+    return (reinstall(machine, quoted(what), offer.index),)

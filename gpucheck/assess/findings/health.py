@@ -1,9 +1,10 @@
-"""GC5xx: cards that are ill."""
+"""GC5xx: cards that are ill; their memory is in memory_health.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gpucheck.assess.findings.commands import as_admin, driver_log, is_windows, restart
 from gpucheck.assess.findings.finding import Finding, Remedy, smi_target
 from gpucheck.machine.types import Gpu, Machine
 
@@ -13,7 +14,7 @@ def lost(machine: Machine) -> Iterator[Finding]:
     for gpu in machine.gpus:
         if gpu.kind != "mig" and gpu.state in {"lost", "needs_reset"}:
             lost = gpu.state == "lost"
-            reset = f"sudo nvidia-smi --gpu-reset -i {smi_target(gpu)}"
+            reset = as_admin(machine, f"nvidia-smi --gpu-reset -i {smi_target(gpu)}")
             yield Finding(
                 code="GC501" if lost else "GC502",
                 severity="error",
@@ -23,8 +24,8 @@ def lost(machine: Machine) -> Iterator[Finding]:
                 found="; ".join(part for part in (gpu.detail or gpu.state, _xids(gpu)) if part),
                 required="a GPU that answers",
                 remedy=Remedy(
-                    "look for the driver's errors in the kernel log, then restart the machine",
-                    ("sudo dmesg | grep NVRM", "sudo reboot"),
+                    "look for the driver's errors in the system's log, then restart the machine",
+                    (driver_log(machine), restart(machine)),
                 )
                 if lost
                 else Remedy("stop what uses it, then reset it", (reset,)),
@@ -33,9 +34,35 @@ def lost(machine: Machine) -> Iterator[Finding]:
 
 
 def _xids(gpu: Gpu) -> str:
-    """The codes that the kernel logged, with what the common ones mean."""
-    words = (f"Xid {code}{f' ({_XID_WORDS[code]})' if code in _XID_WORDS else ''}" for code in gpu.health.xids)
-    return ", ".join(words)
+    """The codes that the kernel logged, in words."""
+    if not gpu.health.xids:
+        return ""
+    from gpucheck.catalog.xids import in_words
+
+    return in_words(gpu.health.xids)
+
+
+def past_errors(machine: Machine) -> Iterator[Finding]:
+    """Errors that the driver has logged of a card that is well now, with NVIDIA's first advice for the gravest."""
+    for gpu in machine.gpus:
+        if not gpu.health.xids or gpu.state != "ok" or gpu.kind == "mig":
+            continue
+        from gpucheck.catalog.xids import heaviest, in_words, is_news
+
+        codes = [code for code in gpu.health.xids if is_news(code)]
+        if not codes:
+            continue
+        weight = heaviest(codes)
+        reset = as_admin(machine, f"nvidia-smi --gpu-reset -i {smi_target(gpu)}")
+        yield Finding(
+            code="GC506",
+            severity="warning" if weight in {"hardware", "reset"} else "info",
+            title=f"GPU {gpu.index} works, but its driver has logged errors since the machine was started",
+            found=in_words(codes),
+            required="no such errors",
+            remedy=Remedy(_PAST[weight], (driver_log(machine), *((reset,) if weight == "reset" else ()))),
+            source=f"gpus[{gpu.index}].health.xids",
+        )
 
 
 def fabric(machine: Machine) -> Iterator[Finding]:
@@ -51,29 +78,11 @@ def fabric(machine: Machine) -> Iterator[Finding]:
             required="fabric state completed",
             remedy=Remedy(
                 "start the fabric manager, whose version must be the driver's",
-                ("sudo systemctl enable --now nvidia-fabricmanager", "systemctl status nvidia-fabricmanager"),
+                ()
+                if is_windows(machine)  # there the host runs it
+                else ("sudo systemctl enable --now nvidia-fabricmanager", "systemctl status nvidia-fabricmanager"),
             ),
             source=f"gpus[{waiting[0].index}].health.fabric_state",
-        )
-
-
-def ailing_memory(machine: Machine) -> Iterator[Finding]:
-    """Memory rows or pages that failed and wait for a reset, or could not be replaced."""
-    for gpu in machine.gpus:
-        health = gpu.health
-        if not (health.remap_failed or health.remap_pending or health.retired_pages_pending):
-            continue
-        worn = bool(health.remap_failed)
-        yield Finding(
-            code="GC505",
-            severity="error" if worn else "warning",
-            title=f"GPU {gpu.index} has failed memory that {'could not be replaced' if worn else 'waits for a reset'}",
-            found="row remapping failed" if worn else "a repair pending",
-            required="no failed and no pending repair",
-            remedy=Remedy("have the board checked or replaced")
-            if worn
-            else Remedy("stop what uses it, then reset it", (f"sudo nvidia-smi --gpu-reset -i {smi_target(gpu)}",)),
-            source=f"gpus[{gpu.index}].health",
         )
 
 
@@ -93,11 +102,10 @@ def throttled(machine: Machine) -> Iterator[Finding]:
             )
 
 
-# NVIDIA's Xid catalogue, the codes that say what to do.
-_XID_WORDS = {
-    48: "double-bit memory error", 63: "memory row replaced", 64: "memory row could not be replaced",
-    74: "NVLink error", 79: "fell off the bus", 92: "many single-bit memory errors", 94: "contained memory error",
-    95: "uncontained memory error", 119: "its system processor timed out", 120: "its system processor failed",
-    140: "unrecovered memory error", 143: "initialisation failed", 154: "recovery action changed",
-}  # fmt: skip
+_PAST = {
+    "hardware": "have its cables, slot and power looked at, and the board checked if it goes on",
+    "reset": "stop what uses it and reset it, unless that has been done since; have it checked if it goes on",
+    "program": "start the program that met it again; if it goes on, look for the fault in that program first",
+    "none": "nothing at once; have the board checked if it goes on",
+}
 _SLOWDOWNS = frozenset({"hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_brake_slowdown"})

@@ -30,12 +30,13 @@ class Nvidia(Struct, frozen=True):
     gpus: tuple[GpuReading, ...] = ()
 
 
-def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
+def probe_nvidia(host: Host, pci: tuple[PciDevice, ...], *, kernel_log: bool = False) -> Found[Nvidia]:
     """Every NVIDIA GPU, one reading per card, from the best source that names it; never raises.
 
     Args:
         host: the machine.
         pci: the devices of its bus; those of NVIDIA that nobody else names become readings of their own.
+        kernel_log: whether past errors of GPUs that are well are looked for too, which takes a command.
     """
     issues = Issues()
     nvml = read_nvml(host, issues)
@@ -54,10 +55,10 @@ def probe_nvidia(host: Host, pci: tuple[PciDevice, ...]) -> Found[Nvidia]:
     gpus = tuple(join_bus(host, readings, cards, talk))
     installed = kernel.version is not None or nvml.error == NOT_LOADED
     fine = {"ok", "wrong_driver", "driver_mismatch"} | (set() if installed else {"no_driver"})
-    if any(gpu.state not in fine for gpu in gpus):
+    if (kernel_log and gpus) or any(gpu.state not in fine for gpu in gpus):
         from gpucheck.probes.nvidia.xid import with_kernel_log
 
-        gpus = with_kernel_log(host, gpus, issues)
+        gpus = with_kernel_log(host, gpus, issues, always=kernel_log)
     if any(gpu.state == "no_driver" for gpu in gpus):
         _note_secure_boot(host, issues)
     _note_start(nvml, issues, evidence=bool(gpus) or kernel.version is not None)

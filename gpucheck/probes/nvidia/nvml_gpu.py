@@ -47,6 +47,7 @@ FIELDS = (
     Field("compute_mode", "ComputeMode", int, words.COMPUTE_MODES.get),
     Field("persistence", "PersistenceMode", int, bool),
     Field("virtualization", "VirtualizationMode", int, words.VIRTUALIZATION.get),
+    Field("display_active", "DisplayActive", int, bool),
 )
 POSITIVE = frozenset({
     "shader_cores", "memory_bus_bits", "memory_clock_max_mhz", "sm_clock_max_mhz", "pcie_generation",
@@ -135,11 +136,21 @@ def _modes(gpu: Asker) -> None:
     ecc = gpu.ask("EccMode", list)
     if ecc and _is_size(ecc[0]):
         gpu.keep("ecc_enabled", bool(ecc[0]))
+        for counter in ("volatile", "aggregate") if ecc[0] else ():
+            gpu.keep(f"ecc_{counter}_uncorrected", gpu.ask(f"TotalEccErrors.{counter}", int))
+    if gpu.facts.get("virtualization") == "vgpu":
+        gpu.keep("vgpu_licensed", _licensed(gpu.ask("GridLicensableFeatures", list)))
     mig = gpu.ask("MigMode", list)
     if mig and _is_size(mig[0]):
         gpu.keep("mig_mode", "enabled" if mig[0] else "disabled")
         if mig[0]:
             read_mig(gpu)
+
+
+def _licensed(features: list[Any] | None) -> bool | None:
+    """Whether what a vGPU has in use is licensed; None where nothing is in use or the answer is no such list."""
+    used = [one.get("state") for one in features or () if isinstance(one, dict) and one.get("enabled")]
+    return all(state != 0 for state in used) if used and all(_is_size(state) for state in used) else None
 
 
 def _processes(gpu: Asker) -> None:

@@ -151,6 +151,9 @@ def _modes(element: Element) -> dict[str, Any]:
         "compute_mode": words.spelled(words.COMPUTE_MODES, _first(element, "compute_mode")),
         "persistence": switch(element.findtext("persistence_mode")),
         "ecc_enabled": switch(element.findtext("ecc_mode/current_ecc")),
+        **{f"ecc_{counter}_uncorrected": _uncorrected(element, counter) for counter in ("volatile", "aggregate")},
+        "display_active": switch(element.findtext("display_active")),
+        "vgpu_licensed": _licensed(element),
         "mig_mode": None if mig is None else "enabled" if mig else "disabled",
         "virtualization": words.spelled(
             words.VIRTUALIZATION,
@@ -158,6 +161,20 @@ def _modes(element: Element) -> dict[str, Any]:
         ),
         "throttle_reasons": tuple(word for word in words.THROTTLE_REASONS.values() if word in reasons),
     }
+
+
+def _uncorrected(element: Element, counter: str) -> int | None:
+    """Errors that ECC could not correct, SRAM's and DRAM's together; before driver 450 double-bit ones in total."""
+    path = f"ecc_errors/{counter}"
+    total = whole(element.findtext(f"{path}/double_bit/total"))
+    parts = [whole(part.text) for part in element.findall(f"{path}/*") if "_uncorrectable" in part.tag]
+    return total if not parts or None in parts else sum(part or 0 for part in parts)
+
+
+def _licensed(element: Element) -> bool | None:
+    """Of a vGPU: "Licensed (Expiry: …)", or "Unlicensed" and variants of it."""
+    status = _first(element, "vgpu_software_licensed_product/license_status") or ""
+    return {"Licensed": True, "Unlicensed": False}.get(status.partition(" ")[0])
 
 
 def _limits(element: Element) -> dict[str, Any]:

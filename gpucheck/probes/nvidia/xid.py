@@ -1,6 +1,6 @@
 """What the kernel log says of NVIDIA's GPUs: Xid errors, cards off the bus, cards that the driver ignores.
 
-Looked for only when a GPU is not well: reading the log takes time, and often a privilege.
+Looked for only when a GPU is not well, or when somebody asks for it: reading the log takes time, and often a privilege.
 """
 
 from __future__ import annotations
@@ -71,9 +71,14 @@ def _address(place: str) -> str | None:
     return pci_address(place if "." in place else f"{place}.0")
 
 
-def with_kernel_log(host: Host, readings: Sequence[GpuReading], issues: Issues) -> tuple[GpuReading, ...]:
-    """The readings, those of unwell GPUs with the codes that the kernel logged for them."""
-    if all(reading.state == "ok" for reading in readings):
+def with_kernel_log(
+    host: Host, readings: Sequence[GpuReading], issues: Issues, *, always: bool = False
+) -> tuple[GpuReading, ...]:
+    """The readings with the codes that the kernel logged for them; the log is not read where all GPUs are well.
+
+    With `always` it is read there too.
+    """
+    if not always and all(reading.state == "ok" for reading in readings):
         return tuple(readings)
     refused = False
     for argv in COMMANDS:

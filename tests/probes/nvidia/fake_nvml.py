@@ -45,6 +45,7 @@ def rtx_4090(index: int = 0, **changes: Any) -> Facts:
         "ComputeMode": (0,),
         "PersistenceMode": (1,),
         "VirtualizationMode": (0,),
+        "DisplayActive": (0,),
         "CurrentClocksEventReasons": (0x1 | 0x4,),
         "CurrentClocksThrottleReasons": (0x1 | 0x4,),
         "ComputeRunningProcesses_v3": (GIB, 2 * GIB),
@@ -69,6 +70,7 @@ def a100(index: int = 0, mig: tuple[Facts | None, ...] | None = None, **changes:
         "NvLinkVersion": (4,),
         "RemappedRows": (2, 1, 1, 0),
         "RetiredPagesPendingStatus": (0,),
+        "TotalEccErrors": lambda _handle, _kind, counter, _out: ({0: 1, 1: 4}[counter.value],),
         "GpuFabricInfoV": {"state": 3, "status": 0},
         "P2PStatus": (0,),
     }

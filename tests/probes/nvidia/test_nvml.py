@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 
 from gpucheck.host.answer import Answer, failed
 from gpucheck.host.host import Host
+from gpucheck.host.nvml_fields import DEVICE
 from gpucheck.probes.collect import Found
 from gpucheck.probes.facts import GpuReading
 from gpucheck.probes.nvidia import Nvidia, asking, nvml_gpu, nvml_reader, probe_nvidia, words
@@ -40,7 +42,9 @@ AFFECTED = {
     "ComputeMode": {"compute_mode"},
     "PersistenceMode": {"persistence"},
     "VirtualizationMode": {"virtualization"},
-    "EccMode": {"ecc_enabled"},
+    "EccMode": {"ecc_enabled", "ecc_volatile_uncorrected", "ecc_aggregate_uncorrected"},
+    "TotalEccErrors": {"ecc_volatile_uncorrected", "ecc_aggregate_uncorrected"},
+    "DisplayActive": {"display_active"},
     "MigMode": {"mig_mode", "mig_devices"},
     "MaxMigDeviceCount": {"mig_devices", "mig_devices_complete"},
     "MigDeviceHandleByIndex": {"mig_devices", "mig_devices_complete"},
@@ -86,6 +90,7 @@ def test_a_healthy_card_gives_every_fact() -> None:
         pcie_width=16, pcie_max_generation=4, pcie_max_width=16,
         power_limit_w=450.0, power_default_limit_w=450.0, compute_mode="default", persistence=True,
         processes=2, processes_memory_bytes=3 * GIB, throttle_reasons=("sw_power_cap",), sources=gpu.sources,
+        display_active=False,
     )  # fmt: skip
     assert set(gpu.sources.values()) == {"nvml"}
 
@@ -244,6 +249,72 @@ def test_shared_memory_is_unknown_and_never_zero(facts: dict[str, Any]) -> None:
     found = probe(FakeNvml(rtx_4090(**facts)))
     assert found.facts.gpus[0].memory_total_bytes is None
     assert any("MemoryInfo" in issue.detail for issue in found.issues)
+
+
+def test_memory_errors_are_asked_for_where_ecc_is_on() -> None:
+    """Uncorrected errors since the driver was loaded and in the board's life; of a card without ECC nobody asks."""
+    fake = FakeNvml(a100(), a100(1, EccMode=(0, 1)))
+    gpus = probe(fake).facts.gpus
+    counts = [(gpu.ecc_volatile_uncorrected, gpu.ecc_aggregate_uncorrected) for gpu in gpus]
+    assert counts == [(1, 4), (None, None)]
+    assert [gpu for name, gpu in fake.called if name == "nvmlDeviceGetTotalEccErrors"] == [0, 0]
+
+
+def test_a_desktop_on_the_card() -> None:
+    """NVML says whether a display is active; a driver that does not is no issue."""
+    found = probe(FakeNvml(rtx_4090(DisplayActive=(1,)), rtx_4090(1, DisplayActive=None)))
+    assert [gpu.display_active for gpu in found.facts.gpus] == [True, None]
+    assert found.issues == ()
+
+
+@pytest.mark.parametrize(
+    ("features", "licensed"),
+    [
+        ([{"code": 2, "state": 1, "enabled": 1}], True),
+        ([{"code": 2, "state": 0, "enabled": 1}], False),
+        ([{"code": 1, "state": 0, "enabled": 0}, {"code": 2, "state": 1, "enabled": 1}], True),
+        ([{"code": 2, "state": 0, "enabled": 0}], None),
+        ([], None),
+        ([{"enabled": 1}], None),
+        (["x", 5], None),
+        ("Licensed", None),
+    ],
+)
+def test_licence_of_a_vgpu(features: Any, licensed: bool | None) -> None:
+    """What is in use has to be licensed; where nothing is in use, or the answer is no such list, nobody knows."""
+    vgpu = {"gpu0/VirtualizationMode": Answer(2), "gpu0/GridLicensableFeatures": Answer(features)}
+    assert _of_recording(vgpu).vgpu_licensed is licensed
+
+
+def test_licences_are_asked_of_a_vgpu_alone() -> None:
+    """A card in a virtual machine needs none, and is not asked."""
+    asked = _of_recording({"gpu0/VirtualizationMode": Answer(1), "gpu0/GridLicensableFeatures": failed("timeout")})
+    assert (asked.vgpu_licensed, asked.virtualization) == (None, "passthrough")
+
+
+def test_what_is_asked_of_a_licence() -> None:
+    """Code, state and use of each feature; not the text of the licence."""
+    feature = SimpleNamespace(featureCode=2, featureState=1, featureEnabled=1, licenseInfo=b"who it was sold to")
+    for supported, told in ((1, [{"code": 2, "state": 1, "enabled": 1}]), (0, [])):
+        info = SimpleNamespace(
+            isGridLicenseSupported=supported, licensableFeaturesCount=1, gridLicensableFeatures=(feature, None, None)
+        )
+        library = SimpleNamespace(nvmlDeviceGetGridLicensableFeatures=lambda _handle, info=info: info)
+        assert DEVICE["GridLicensableFeatures"](library, None) == told
+
+
+def _of_recording(answers: dict[str, Answer[Any]]) -> GpuReading:
+    """The one GPU of a recording of NVML with these answers."""
+
+    class Source:
+        def answer(self, section: str, key: str, _timeout_s: float) -> Answer[Any]:
+            counted = {"system/DeviceCount": Answer(1), "gpu0/Handle": Answer(True)}
+            return (
+                {**counted, **answers}.get(key, failed("not_recorded")) if section == "nvml" else failed("not_recorded")
+            )
+
+    (gpu,) = probe_nvidia(Host(Source(), "recording"), ()).facts.gpus
+    return gpu
 
 
 def test_mig_devices_are_listed_with_their_gaps() -> None:

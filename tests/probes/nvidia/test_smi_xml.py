@@ -108,6 +108,52 @@ def test_modes_in_words() -> None:
     assert (gpu.persistence, gpu.ecc_enabled, gpu.virtualization) == (True, False, "passthrough")
 
 
+NEW = "<sram_uncorrectable_parity>1</sram_uncorrectable_parity><sram_uncorrectable_secded>0</sram_uncorrectable_secded>"
+OLD = (
+    "<single_bit><total>9</total></single_bit><double_bit><device_memory>2</device_memory><total>2</total></double_bit>"
+)
+
+
+@pytest.mark.parametrize(
+    ("counts", "number"),
+    [
+        ("<sram_uncorrectable>0</sram_uncorrectable><dram_uncorrectable>3</dram_uncorrectable>", 3),
+        (f"{NEW}<dram_correctable>7</dram_correctable><dram_uncorrectable>3</dram_uncorrectable>", 4),
+        (OLD, 2),
+        ("<sram_uncorrectable>0</sram_uncorrectable><dram_uncorrectable>N/A</dram_uncorrectable>", None),
+        ("", None),
+    ],
+)
+def test_memory_errors_of_three_generations(counts: str, number: int | None) -> None:
+    """Uncorrected errors are summed over SRAM and DRAM; a part that is not told makes the sum unknown."""
+    gpu = only(log(f"<ecc_errors><volatile>{counts}</volatile><aggregate>{counts}</aggregate></ecc_errors>"))
+    assert (gpu.ecc_volatile_uncorrected, gpu.ecc_aggregate_uncorrected) == (number, number)
+
+
+@pytest.mark.parametrize(
+    ("status", "licensed"),
+    [
+        ("Licensed (Expiry: 2027-1-7 16:1:44 GMT)", True),
+        ("Unlicensed", False),
+        ("Unlicensed (Unrestricted)", False),
+        ("N/A", None),
+        ("", None),
+    ],
+)
+def test_licence(status: str, licensed: bool | None) -> None:
+    """The first word of the status counts."""
+    product = "<licensed_product_name>NVIDIA RTX Virtual Workstation</licensed_product_name>"
+    inner = f"{product}<license_status>{status}</license_status>"
+    gpu = only(log(f"<vgpu_software_licensed_product>{inner}</vgpu_software_licensed_product>"))
+    assert gpu.vgpu_licensed is licensed
+
+
+@pytest.mark.parametrize(("said", "active"), [("Enabled", True), ("Disabled", False), ("N/A", None)])
+def test_display(said: str, active: bool | None) -> None:
+    """Whether a desktop runs on the card."""
+    assert only(log(f"<display_active>{said}</display_active>")).display_active is active
+
+
 @pytest.mark.parametrize("name", ["event", "throttle"])
 def test_throttle_reasons_of_both_names(name: str) -> None:
     """Active reasons are listed, except idleness."""

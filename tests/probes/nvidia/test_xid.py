@@ -122,3 +122,12 @@ def test_endless_lines_take_no_time():
     """A line is searched only so far: the search takes the square of its length."""
     text = "NVRM: GPU 0 " * 20_000 + "\nNVRM: GPU 0000:0c:00.0: GPU has fallen off the bus.\n"
     assert parse_kernel_log(text).xids == {"0000:0c:00.0": (79,)}
+
+
+def test_the_log_of_healthy_gpus_is_read_when_asked_for() -> None:
+    """Past errors of GPUs that are well are found where somebody looks for them, and no command is run else."""
+    well = [reading(state="ok")]
+    host = fake_host(commands={("dmesg",): LOG})
+    assert with_kernel_log(host, well, Issues())[0].xids == ()
+    assert not [key for section, key in host.source.asked if section == "command"]
+    assert with_kernel_log(host, well, Issues(), always=True)[0].xids == (79, 154)
