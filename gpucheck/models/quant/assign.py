@@ -80,18 +80,18 @@ def gguf_weights(shape: MixShape, name: str, imatrix: bool | None = None) -> tup
         KeyError: there is no such mix.
     """
     if name in PLAIN:
-        return tuple(_sized(group, _kept(group) or name) for group in shape.groups)
+        return tuple(_sized(group, _kept(group.role, group.matrix) or name) for group in shape.groups)
     if name in {"MXFP4", "NVFP4"}:
         choose = _mxfp4 if name == "MXFP4" else _nvfp4
-        return tuple(_sized(group, _kept(group) or _fitting(choose(group.role), group.row)) for group in shape.groups)
+        return tuple(_sized(group, _kept(group.role, group.matrix) or _fitting(choose(group.role), group.row)) for group in shape.groups)
     mix = (FALCON_MIXES if shape.model_type == "falcon" else MIXES)[name]
     return tuple(_mixed(shape, mix, mix.imatrix if imatrix is None else imatrix))
 
 
-def _kept(group: TensorGroup) -> str | None:
+@lru_cache(maxsize=1024)
+def _kept(role: str, matrix: bool) -> str | None:
     """The type of what is never quantized, None for the rest."""
-    role = group.role
-    if not group.matrix or role in _FLOAT or role.startswith(_FLOAT_STARTS) or role.endswith("_norm"):
+    if not matrix or role in _FLOAT or role.startswith(_FLOAT_STARTS) or role.endswith("_norm"):
         return "F32"
     return "BF16" if role.startswith(_SIXTEEN_STARTS) else None
 
@@ -107,7 +107,7 @@ def _nvfp4(role: str) -> str:
 def _mixed(shape: MixShape, mix: Mix, imatrix: bool) -> Iterator[Weight]:
     facts = _Facts(shape.shared_heads, shape.experts, shape.is_70b, imatrix)
     for group in shape.groups:
-        if kept := _kept(group):
+        if kept := _kept(group.role, group.matrix):
             yield _sized(group, kept)
             continue
         role = group.role
@@ -124,7 +124,14 @@ def _head(mix: Mix, row: int) -> str:
     return "Q8_0" if row % BY_NAME[mix.base].block_size else mix.output
 
 
-def _rules(mix: Mix, role: str) -> Rules:
+@lru_cache(maxsize=4096)
+def _rules(mix: Mix, role: str) -> tuple[Rules, bool]:
+    """The rules for a role, and whether they say the same for every layer."""
+    rules = _rules_of(mix, role)
+    return rules, all(when in _SAME_EVERYWHERE for when, _ in rules)
+
+
+def _rules_of(mix: Mix, role: str) -> Rules:
     if role.endswith(_VALUES):
         return mix.value
     if role.endswith("attn_k"):
@@ -140,8 +147,9 @@ def _rules(mix: Mix, role: str) -> Rules:
 
 def _by_layer(shape: MixShape, facts: _Facts, mix: Mix, group: TensorGroup) -> Iterator[Weight]:
     """The group in one piece, or in several where its layers differ in type."""
-    role, rules = group.role, _rules(mix, group.role)
-    if all(when in _SAME_EVERYWHERE for when, _ in rules):
+    role = group.role
+    rules, alike = _rules(mix, role)
+    if alike:
         yield _sized(group, _fitting(_chosen(mix, role, rules, _At(0, 1, facts)), group.row))
         return
     ranks, total = _places(shape, mix, role)
@@ -160,7 +168,7 @@ def _by_layer(shape: MixShape, facts: _Facts, mix: Mix, group: TensorGroup) -> I
 @lru_cache(maxsize=1024)
 def _types(mix: Mix, role: str, layers: int, places: int, facts: _Facts) -> tuple[str, ...]:
     """The type of a role at each of the first `places` places."""
-    rules = _rules(mix, role)
+    rules, _ = _rules(mix, role)
     return tuple(_chosen(mix, role, rules, _At(place, layers, facts)) for place in range(places))
 
 

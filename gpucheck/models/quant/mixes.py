@@ -29,7 +29,7 @@ When = Literal[
 Rules = tuple[tuple[When, str], ...]
 
 
-class Mix(Struct, frozen=True, kw_only=True):
+class Mix(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Types by role: the first rule that holds for a layer decides, `base` where none does.
 
     `low` marks the mixes of about two bits and less, which treat eight experts in their own way and count layers
