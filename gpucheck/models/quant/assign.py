@@ -83,7 +83,10 @@ def gguf_weights(shape: MixShape, name: str, imatrix: bool | None = None) -> tup
         return tuple(_sized(group, _kept(group.role, group.matrix) or name) for group in shape.groups)
     if name in {"MXFP4", "NVFP4"}:
         choose = _mxfp4 if name == "MXFP4" else _nvfp4
-        return tuple(_sized(group, _kept(group.role, group.matrix) or _fitting(choose(group.role), group.row)) for group in shape.groups)
+        return tuple(
+            _sized(group, _kept(group.role, group.matrix) or _fitting(choose(group.role), group.row))
+            for group in shape.groups
+        )
     mix = (FALCON_MIXES if shape.model_type == "falcon" else MIXES)[name]
     return tuple(_mixed(shape, mix, mix.imatrix if imatrix is None else imatrix))
 
