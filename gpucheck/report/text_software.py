@@ -7,14 +7,9 @@ from gpucheck.machine.types import Machine
 
 
 def software_lines(machine: Machine, *, verbose: bool) -> tuple[str, ...]:
-    """What runs models here: engines and what is broken; with `verbose` what these are built on too.
-
-    Without a GPU nothing of it is shown unless somebody asked for an environment.
-    """
+    """What runs models here: engines and what is broken; with `verbose` what these are built on too."""
     place = machine.environment
     asked = place is not None and place.chosen_by == "--python"
-    if not (verbose or machine.gpus or asked):
-        return ()
     lines = []
     if place is not None and (asked or (verbose and machine.frameworks)):
         chosen = place.chosen_by or "gpucheck's own"

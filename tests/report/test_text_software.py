@@ -34,8 +34,8 @@ def test_everything():
 
 
 def test_without_a_gpu():
-    """Nothing of it, unless somebody asked for an environment."""
+    """What is installed is told there too; the environment where somebody asked for one."""
     bare = replace(HERE, gpus=())
-    assert software_lines(bare, verbose=False) == ()
+    assert software_lines(bare, verbose=False) == software_lines(HERE, verbose=False)
     asked = replace(bare, environment=replace(PLACE, chosen_by="--python", python=None, path=None))
     assert software_lines(asked, verbose=False)[:2] == ("Python in /v/bin/python (--python)", "torch 2.9.1+cu128")
