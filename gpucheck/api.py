@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 from gpucheck.assess.category import categorise
 from gpucheck.assess.findings import Finding, find_problems
 from gpucheck.assess.fit import FitAnswer, default_fits
-from gpucheck.errors import UsageError
+from gpucheck.errors import RequirementsNotMetError, UsageError
 from gpucheck.estimators.setting import make_setting
 from gpucheck.machine.types import Machine
 from gpucheck.models.reference import ModelReference, parse_reference
+from gpucheck.shown import Form, show_with
 from gpucheck.units import TIB, format_bytes, parse_bytes
 
 if TYPE_CHECKING:
     from gpucheck.assess.need import Need
+    from gpucheck.assess.pick import Picked
+    from gpucheck.assess.requirements.outcome import Requirements
     from gpucheck.assess.torch_answer import TorchBuild
     from gpucheck.host.host import Host
     from gpucheck.host.recording import Recording
@@ -142,21 +145,25 @@ def estimate(  # noqa: PLR0913 (the names of the engines' settings)
     *,
     context: int = 8192,
     batch: int = 1,
-    engine: str = "llama.cpp",
+    engine: str | None = None,
     options: Mapping[str, Any] | None = None,
     gpus: int = 1,
+    task: str = "inference",
 ) -> Need:
     """The memory that a model needs in an engine, part by part, over `gpus` GPUs (0: on the CPU alone).
 
     Without a quantization it is that of the model's file, else 4 bits (16 in transformers). `options` are the engine's
     own by their own names; those that are not given take the defaults of its server and are among `assumptions`.
+    Without an engine it is llama.cpp. `task` full, lora or qlora asks for training instead, by transformers, torchtune
+    or litgpt: `context` is then the length of a sequence, `batch` the sequences at once on each GPU, and gradients and
+    optimizer states count as compute.
 
     Raises:
         UnknownNameError, UsageError: the model, quantization, engine or an option is not known.
     """
     from gpucheck.assess.need import need_of
 
-    return need_of(_reference(model), quant, make_setting(context, batch, engine, options), gpus)
+    return need_of(_reference(model), quant, make_setting(context, batch, engine, options, task=task), gpus)
 
 
 def fit(  # noqa: PLR0913 (the same)
@@ -164,22 +171,23 @@ def fit(  # noqa: PLR0913 (the same)
     model: ModelReference | str,
     quant: str | None = None,
     context: int = 8192,
-    engine: str = "llama.cpp",
+    engine: str | None = None,
     *,
     batch: int = 1,
     options: Mapping[str, Any] | None = None,
     max_context: bool = False,
+    task: str = "inference",
 ) -> FitAnswer:
     """Whether a model fits the machine, with its memory part by part, and what would make it fit if it does not.
 
-    With `max_context` the answer also has the longest context that fits.
+    With `max_context` the answer also has the longest context that fits. `task` is as in `estimate`.
 
     Raises:
         UnknownNameError, UsageError: the model, quantization, engine or an option is not known.
     """
     from gpucheck.assess.changes import fit_with_changes
 
-    setting = make_setting(context, batch, engine, options)
+    setting = make_setting(context, batch, engine, options, task=task)
     return fit_with_changes(machine, _reference(model), quant, setting, longest=max_context)
 
 
@@ -188,18 +196,21 @@ def largest(  # noqa: PLR0913 (the same)
     quant: str | None = None,
     *,
     context: int = 8192,
-    engine: str = "llama.cpp",
+    engine: str | None = None,
     batch: int = 1,
     options: Mapping[str, Any] | None = None,
+    task: str = "inference",
 ) -> tuple[FitAnswer, ...]:
     """The largest models of the catalogue that fit the machine, one for each of 16, 8 and 4 bits, or for `quant`.
+
+    With a `task` of training it is the largest that can be trained so.
 
     Raises:
         UsageError: the quantization, engine or an option is not known.
     """
     from gpucheck.assess.largest import largest_models
 
-    return largest_models(machine, quant, make_setting(context, batch, engine, options))
+    return largest_models(machine, quant, make_setting(context, batch, engine, options, task=task))
 
 
 def _reference(model: ModelReference | str) -> ModelReference:
@@ -239,6 +250,81 @@ def torch_build(  # noqa: PLR0913 (what decides)
     from gpucheck.assess.torch_build import choose_build
 
     return choose_build(machine, version, python_version, driver, system=system, arch=arch)
+
+
+def require(
+    machine: Machine | None = None,
+    *,
+    file: str | os.PathLike[str] | None = None,
+    profile: str | None = None,
+    **requirements: Any,
+) -> Requirements:
+    """Whether a machine meets requirements: each is met, not met, or could not be determined.
+
+    They are those of a requirements file, of its `profile` if one is named, and keyword arguments by the names of the
+    vocabulary (`min_vram="24GiB"`, `model=["8b@q4"]`), which come before the file's. Without any of them it is the
+    file gpucheck.toml or the table [tool.gpucheck] of pyproject.toml in the current directory. Without a `machine`
+    this one is inspected.
+
+    Raises:
+        RequirementsFileError: the file has mistakes; `problems` lists them all.
+        UsageError: a requirement is not of the vocabulary or makes no sense, or nothing is demanded.
+    """
+    from gpucheck.assess.requirements.demand import demand
+    from gpucheck.assess.requirements.evaluate import evaluate
+    from gpucheck.assess.requirements.outcome import Requirements, answer_of
+
+    demanded = demand(requirements, None if file is None else os.fspath(file), profile)
+    outcomes = evaluate(inspect() if machine is None else machine, demanded.wanted)
+    return Requirements(outcomes=outcomes, answer=answer_of(outcomes), profile=demanded.profile, file=demanded.file)
+
+
+def pick_devices(  # noqa: PLR0913 (what can be demanded)
+    count: int | None = 1,
+    *,
+    min_free: str | int | None = None,
+    min_vram: str | int | None = None,
+    min_compute_capability: str | None = None,
+    vendor: str | None = None,
+    prefer: str = "free",
+    machine: Machine | None = None,
+) -> Picked:
+    """The GPUs that a program should take now, and the variables that keep it to them; nothing is reserved.
+
+    Of the GPUs that a process here can use it takes those with the most free memory, then of the highest category, then
+    with the most bandwidth (`prefer="strong"`: category and bandwidth first). Several are of one maker, alike and
+    linked if possible; MIG devices go alone. `count` None is as many as one process can use together. `min_free` and
+    `min_vram` are amounts with a unit ("20GiB") or bytes; the size that a card is sold as meets `min_vram` too.
+    `vendor` is nvidia, amd, intel or apple. Without a `machine` this one is inspected.
+
+    Raises:
+        RequirementsNotMetError: there are not that many, or nobody can tell; unknown free memory is not enough of it.
+        UsageError: an argument makes no sense.
+    """
+    from gpucheck.assess.pick import TooFew, pick
+    from gpucheck.assess.pick_wish import make_wish
+
+    wish = make_wish(
+        count,
+        min_free=min_free,
+        min_vram=min_vram,
+        min_compute_capability=min_compute_capability,
+        vendor=vendor,
+        prefer=prefer,
+    )
+    found = pick(machine if machine is not None else inspect(), wish)
+    if isinstance(found, TooFew):
+        raise RequirementsNotMetError(found.message)
+    return found
+
+
+def _shown(thing: object, form: Form) -> str:
+    from gpucheck.report.notebook import shown
+
+    return shown(thing, form)
+
+
+show_with(_shown)  # what this module gives shows itself in notebooks
 
 
 def _live_host() -> Host:

@@ -60,9 +60,10 @@ def test_package_is_typed() -> None:
 
 
 def test_errors_derive_from_one() -> None:
-    """Every error that a caller can meet is a GpucheckError."""
+    """Every error that a caller can meet is a GpucheckError, and can be caught by its public name."""
     errors = [getattr(gpucheck, name) for name in gpucheck.__all__ if name.endswith("Error")]
-    assert len(errors) == 5
+    home = import_module("gpucheck.errors")
+    assert set(errors) == {each for each in vars(home).values() if isinstance(each, type)}
     assert all(issubclass(error, gpucheck.GpucheckError) for error in errors)
     assert issubclass(gpucheck.AmbiguousNameError, gpucheck.UnknownNameError)
 

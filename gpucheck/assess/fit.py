@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
 
 from msgspec import Struct, structs
 from msgspec.structs import replace
@@ -13,11 +12,13 @@ from gpucheck.assess.memory import EffectiveMemory, effective_memory
 from gpucheck.assess.placement import Answer, Mode, Placed, Placement, place
 from gpucheck.assess.supported import support_of
 from gpucheck.assess.workload import Workload
+from gpucheck.errors import UsageError
 from gpucheck.estimators.rows import Estimate, NeedMemory, Row, sums_of
-from gpucheck.estimators.setting import DEFAULT, NAMED_QUANTS, USUAL_QUANTS, Setting
+from gpucheck.estimators.setting import DEFAULT, NAMED_QUANTS, TRAINING_QUANTS, USUAL_QUANTS, Setting, Task
 from gpucheck.machine.types import Machine
-from gpucheck.models.quantization import find_quantization
+from gpucheck.models.quantization import Quantization, find_quantization
 from gpucheck.models.reference import ModelReference, parse_reference
+from gpucheck.shown import Shown
 from gpucheck.units import GIB
 
 _USUAL = ("3b", "8b", "14b", "32b", "70b")
@@ -35,6 +36,7 @@ _VERDICTS: dict[Mode, str] = {
     "cpu": "runs on the CPU",
     "none": "does not fit",
 }
+_PLAIN_BITS = 16
 _ORDER: tuple[Answer, ...] = ("yes", "tight", "partial", "unknown", "no")
 _BACKENDS = {"NVIDIA": "cuda", "AMD": "rocm", "Apple": "metal", "Intel": "vulkan"}
 
@@ -74,7 +76,7 @@ class Change(Struct, frozen=True):
     fits: Answer
 
 
-class FitAnswer(Struct, frozen=True, gc=False, kw_only=True):
+class FitAnswer(Shown, Struct, frozen=True, gc=False, kw_only=True):
     """Whether a workload fits (memory), is usable (speed), is supported (software); never one score.
 
     `support_reasons` say what `supported` rests on where it is not plainly yes.
@@ -85,7 +87,7 @@ class FitAnswer(Struct, frozen=True, gc=False, kw_only=True):
     model: str
     quant: str
     engine: str
-    task: Literal["inference"] = "inference"
+    task: Task = "inference"
     context: int
     batch: int
     fits: Answer
@@ -138,9 +140,29 @@ def workloads(reference: ModelReference, quant: str | None, setting: Setting) ->
     from gpucheck.estimators.stored import chosen_format
 
     found = chosen_format(reference.model, quant or reference.quant, setting.engine)
+    if setting.task != "inference":
+        found = trained_in(quant or reference.quant, reference, setting)
     names = NAMED_QUANTS if reference.model.architecture else USUAL_QUANTS
     usual = (find_quantization(name) for name in names[setting.engine])
     return tuple(Workload(reference, each, setting) for each in ((found,) if found else usual))
+
+
+def trained_in(name: str | None, reference: ModelReference, setting: Setting) -> Quantization:
+    """The format of the weights while they are trained: what is named, a packed file's own, or the task's usual one.
+
+    Raises:
+        UsageError: weights of that format cannot be trained so.
+    """
+    from gpucheck.estimators.stored import own_format
+
+    usual = find_quantization(TRAINING_QUANTS[setting.task])
+    own = own_format(reference.model) if setting.task == "qlora" and reference.model.source != "gguf" else None
+    found = find_quantization(name) if name else own if own and own.bits < _PLAIN_BITS else usual
+    if found.mix is not None:
+        raise UsageError(f"{found.name} is a format of GGUF files, which nothing trains: leave it out, or name nf4")
+    if setting.task == "full" and found.bits < _PLAIN_BITS:
+        raise UsageError(f"all weights cannot be trained in {found.name}: name the task lora or qlora, or bf16")
+    return found
 
 
 def backend_of(machine: Machine) -> str:
@@ -197,6 +219,7 @@ def fit_workload(machine: Machine, memory: EffectiveMemory, workload: Workload) 
         model=workload.reference.text,
         quant=workload.quant.name,
         engine=workload.setting.engine,
+        task=workload.setting.task,
         context=workload.setting.context,
         batch=workload.setting.batch,
         fits=placed.fits,

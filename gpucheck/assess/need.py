@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gpucheck.assess.workload import Workload
 from gpucheck.estimators.rows import NeedMemory, Row, sums_of
-from gpucheck.estimators.setting import Setting
+from gpucheck.estimators.setting import Setting, Task
 from gpucheck.estimators.stored import chosen_format
 from gpucheck.models.quantization import find_quantization
 from gpucheck.models.reference import ModelReference
@@ -25,6 +25,7 @@ class Need(Struct, frozen=True, kw_only=True):
     memory: NeedMemory
     rows: tuple[Row, ...]
     assumptions: tuple[str, ...]
+    task: Task = "inference"
 
 
 def need_of(reference: ModelReference, quant: str | None, setting: Setting, gpus: int = 1) -> Need:
@@ -35,6 +36,10 @@ def need_of(reference: ModelReference, quant: str | None, setting: Setting, gpus
     """
     model = reference.model
     named = chosen_format(model, quant or reference.quant, setting.engine)
+    if setting.task != "inference":
+        from gpucheck.assess.fit import trained_in
+
+        named = trained_in(quant or reference.quant, reference, setting)
     found = named or find_quantization(_DEFAULT_QUANTS[setting.engine])
     estimate = Workload(reference, found, setting).need()(gpus)
     assumed = () if named else (f"stored in {found.name}",)
@@ -47,4 +52,5 @@ def need_of(reference: ModelReference, quant: str | None, setting: Setting, gpus
         memory=sums_of(estimate),
         rows=estimate.rows,
         assumptions=(*assumed, *estimate.assumptions),
+        task=setting.task,
     )

@@ -6,10 +6,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gpucheck.shown import Shown
+
 PYPI = "pypi"
 
 
-class TorchBuild(Struct, frozen=True, kw_only=True):
+class TorchBuild(Shown, Struct, frozen=True, kw_only=True):
     """Which build of PyTorch to install. `index` and what follows it is None unless the answer is "yes".
 
     `index` is the last part of the address of PyTorch's own index ("cu126", "rocm7.2", "xpu", "cpu"), or "pypi" where

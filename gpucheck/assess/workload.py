@@ -39,6 +39,10 @@ class Workload(Struct, frozen=True):
             from gpucheck.estimators.known import estimate_known
 
             return _Once(estimate_known, self.reference.model, self.quant, self.setting)
+        if self.setting.task != "inference":
+            from gpucheck.estimators.training.by_size import estimate_training_size
+
+            return _Once(estimate_training_size, self.reference.size, self.quant, self.setting)
         if self.reference.model.tensors:
             from gpucheck.estimators.by_tensors import estimate_tensors
 
@@ -47,7 +51,7 @@ class Workload(Struct, frozen=True):
 
     def layered(self) -> Layered | None:
         """What each layer needs, where the engine splits by layers and the shape is known."""
-        if not self.known:
+        if not self.known or self.setting.task != "inference":
             return None
         from gpucheck.estimators.on_llama_cpp import least_on_gpus, parts_of, told_layers
 

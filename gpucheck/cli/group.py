@@ -12,8 +12,10 @@ COMMANDS = {
     "doctor": "what is wrong, and the commands that mend it",
     "explain": "what a finding's code means",
     "torch": "which build of PyTorch suits this machine",
+    "devices": "which GPUs a program should take now",
     "gpus": "the catalogue of cards and their categories",
     "models": "the catalogue of models and their shapes",
+    "labels": "labels of this machine for runners and nodes",
     "record": "write a recording of this machine for a bug report",
     "schema": "the JSON schemas of what gpucheck prints",
 }

@@ -115,7 +115,7 @@ class _Looked:
 def fail_for(error: GpucheckError, arguments: list[str]) -> None:
     """Print one of gpucheck's own errors, its candidates with it."""
     candidates = tuple(getattr(error, "candidates", ()))
-    fail(_code(error), str(error), arguments, candidates)
+    fail(_code(error), getattr(error, "headline", str(error)), arguments, candidates)
 
 
 def fail(code: str, message: str, arguments: list[str], candidates: tuple[str, ...] = ()) -> None:

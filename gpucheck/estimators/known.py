@@ -19,11 +19,15 @@ _GGUF_ONLY = "transformers does not compute in {}: name a format of its own, suc
 
 
 def estimate_known(model: Model, quant: Quantization, setting: Setting, gpus: int) -> Estimate:
-    """The memory for inference over `gpus` GPUs (0: the CPU), row by row, each where it lies.
+    """The memory of the setting's task over `gpus` GPUs (0: the CPU), row by row, each where it lies.
 
     Raises:
         UsageError: an option is not the engine's, or the engine does not know the format.
     """
+    if setting.task != "inference":
+        from gpucheck.estimators.training.estimate import estimate_training
+
+        return estimate_training(model, quant, setting, gpus)
     if setting.engine == "transformers":
         return _transformers(model, quant, setting, gpus)
     return estimate_llama_cpp(model, quant, setting, gpus)

@@ -28,6 +28,7 @@ from gpucheck.probes.facts import (
     State,
     Toolkits,
 )  # fmt: skip
+from gpucheck.shown import Shown
 
 CategoryName = Literal["High-end", "Mid-range", "Budget", "Consumer", "Integrated", "CPU only"]
 Kind = Literal["discrete", "integrated", "unified", "vgpu", "mig"]
@@ -212,7 +213,7 @@ class Drivers(Struct, frozen=True):
     intel: OtherDriver | None = None
 
 
-class Machine(Struct, frozen=True):
+class Machine(Shown, Struct, frozen=True):
     """One machine, as far as it let itself be known."""
 
     source: Literal["live", "recording", "simulated"]

@@ -6,6 +6,7 @@ ones the major; readers ignore keys that they do not know.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import cleandoc
 from typing import Any, Literal
 
@@ -101,6 +102,20 @@ class ModelsReport(Struct, frozen=True, kw_only=True):
     models: tuple[ModelEntry, ...]
 
 
+class DevicesReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck devices`: the GPUs to take and how to keep a process to them; empty where the answer is not "met"."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["devices"] = "devices"
+    tool: Tool
+    answer: Literal["met", "not_met", "unknown"]
+    needed: str
+    devices: tuple[int, ...] = ()  # `gpus[].index`, the first choice first
+    environment: Mapping[str, str] = {}  # variables for the process
+    torch_devices: tuple[str, ...] = ()  # what PyTorch then calls them
+    reasons: tuple[str, ...]
+
+
 class ErrorDetail(Struct, frozen=True):
     """What went wrong, in one sentence; near or possible names in `candidates`."""
 
@@ -120,10 +135,11 @@ class ErrorReport(Struct, frozen=True, kw_only=True):
 
 Document = (
     Report | FitReport | DoctorReport | ExplainReport | TorchReport | CatalogueReport | ModelsReport | ErrorReport
-)
+    | DevicesReport
+)  # fmt: skip
 DOCUMENTS: dict[str, type[Document]] = {
     "report": Report, "fit": FitReport, "doctor": DoctorReport, "explain": ExplainReport, "torch": TorchReport,
-    "gpus": CatalogueReport, "models": ModelsReport, "error": ErrorReport,
+    "gpus": CatalogueReport, "models": ModelsReport, "error": ErrorReport, "devices": DevicesReport,
 }  # fmt: skip
 
 

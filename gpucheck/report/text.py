@@ -8,6 +8,7 @@ from gpucheck.assess.memory import effective_memory
 from gpucheck.machine.types import Machine
 from gpucheck.report.document import (
     CatalogueReport,
+    DevicesReport,
     DoctorReport,
     Document,
     ErrorReport,
@@ -19,6 +20,7 @@ from gpucheck.report.document import (
 )
 from gpucheck.report.headline import headline, problem_line
 from gpucheck.report.page import Page
+from gpucheck.report.text_devices import show_devices
 from gpucheck.report.text_doctor import show_doctor, show_pages, show_problems, show_unknowns
 from gpucheck.report.text_fit import show_answer, show_ranges, show_table
 from gpucheck.report.text_gpus import show_gpus
@@ -53,6 +55,8 @@ def print_document(document: Document, console: Console, verbose: bool) -> None:
         _catalogue(page, document, verbose)
     elif isinstance(document, ModelsReport):
         show_models(page, document.models, verbose)
+    elif isinstance(document, DevicesReport):
+        show_devices(page, document)
     elif isinstance(document, ErrorReport):
         page.paragraph(document.error.message)
     page.print()

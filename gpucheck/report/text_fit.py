@@ -28,7 +28,7 @@ def show_table(page: Page, answers: tuple[FitAnswer, ...], *, gpu: bool) -> None
             cells.append(Cell(f"{SYMBOLS[answer.fits]} ", 2, _STYLES[answer.fits]))
             cells.append(Cell(_need(answer), 10))
         page.cells(cells)
-    page.paragraph(_legend(answers, gpu), "dim", 2)
+    page.paragraph(legend(answers, gpu), "dim", 2)
     if all(answer.supported == "no" for answer in answers):
         page.paragraph(f"{first.engine} does not run here: {'; '.join(first.support_reasons)}", "yellow", 2)
     page.paragraph("A bare size has no exact shape: these are middles of a range. -v shows the ranges.", "dim", 2)
@@ -125,7 +125,7 @@ def _need(answer: FitAnswer) -> str:
     return format_bytes(answer.memory.total_bytes)
 
 
-def _legend(answers: tuple[FitAnswer, ...], gpu: bool) -> str:
+def legend(answers: tuple[FitAnswer, ...], gpu: bool) -> str:
     """The symbols that this table uses, and no others."""
     words = {
         "yes": "on the GPU" if gpu else "in RAM, on the CPU",

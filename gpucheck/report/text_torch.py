@@ -10,7 +10,7 @@ _AT = 9
 
 def show_torch(page: Page, build: TorchBuild, verbose: bool) -> None:
     """What to install and how, or that nothing is to be had; then why."""
-    page.paragraph(_verdict(build), "bold")
+    page.paragraph(verdict(build), "bold")
     for label, command in (("pip", build.pip), ("uv", build.uv)):
         if command is not None:
             page.row(label, command, _AT, style="cyan")
@@ -25,7 +25,8 @@ def show_torch(page: Page, build: TorchBuild, verbose: bool) -> None:
         page.paragraph(f"Table of builds as of {build.as_of}.", "dim", 2)
 
 
-def _verdict(build: TorchBuild) -> str:
+def verdict(build: TorchBuild) -> str:
+    """The answer in one sentence, "PyTorch 2.9.1 from cu128" where there is a build."""
     if build.answer == "unknown":
         return "Which build of PyTorch suits this machine is not known."
     if build.answer == "no":
