@@ -161,6 +161,8 @@ def _version_in(host: Host, issues: Issues, folder: str) -> Version:
                 return Version(version)
             issues.add(MALFORMED, path, "no CUDA version in it")
         unread = unread or not answer.absent
+    if named := _named_version(host, folder):
+        return Version(named)
     for path in _headers(folder):
         answer = host.read(path)
         version = parse_cuda_header(issues.value(path, answer) or "")
@@ -168,6 +170,14 @@ def _version_in(host: Host, issues: Issues, folder: str) -> Version:
             return Version(version)
         unread = unread or not answer.absent
     return Version(unread=unread)
+
+
+def _named_version(host: Host, folder: str) -> str | None:
+    """The version in the name of a folder that has the headers: cuda.h itself is a megabyte, and tells no more."""
+    found = re.fullmatch(r"cuda-(\d+\.\d+)", folder.rpartition("/")[2])
+    if found is None:
+        return None
+    return found[1] if "cuda.h" in (host.listdir(f"{folder}/include").value or ()) else None
 
 
 def _headers(folder: str) -> Iterator[str]:

@@ -50,6 +50,14 @@ LINKS = {"/usr/local/cuda": "/etc/alternatives/cuda", "/etc/alternatives/cuda": 
 class TestNvidia:
     """NVIDIA's own packages and runfiles."""
 
+    def test_a_numbered_folder_without_its_version_file(self):
+        """The folder's own name tells as much as the header, a megabyte, which is not read; leftovers are no toolkit."""
+        header = "/usr/local/cuda-13.0/include/cuda.h"
+        host = fake_host(files={header: cuda_h(13000), "/usr/local/cuda-12.9/bin/old": ""})
+        found = probe_toolkits(host)
+        assert [(one.version, one.folder) for one in found.facts.cuda_installed] == [("13.0", "/usr/local/cuda-13.0")]
+        assert ("file", header) not in host.answers
+
     def test_several_beside_each_other(self):
         """The link, over the two steps of its packages, is in force; the others follow, the newest first."""
         assert found_in(THREE, links=LINKS) == (
