@@ -51,7 +51,7 @@ class TestNvidia:
     """NVIDIA's own packages and runfiles."""
 
     def test_a_numbered_folder_without_its_version_file(self):
-        """The folder's own name tells as much as the header, a megabyte, which is not read; leftovers are no toolkit."""
+        """Its name tells as much as the header, a megabyte that is not read; leftovers are no toolkit."""
         header = "/usr/local/cuda-13.0/include/cuda.h"
         host = fake_host(files={header: cuda_h(13000), "/usr/local/cuda-12.9/bin/old": ""})
         found = probe_toolkits(host)
