@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from gpucheck.report.document import DOCUMENTS, schema
+from gpucheck.report.document import SCHEMAS, schema
 
 FOLDER = Path(__file__).resolve().parent.parent / "gpucheck" / "report" / "schemas"
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "gpucheck" / "report" / "schem
 def main() -> None:
     """Write or compare every schema."""
     FOLDER.mkdir(exist_ok=True)
-    for name in DOCUMENTS:
+    for name in SCHEMAS:
         path = FOLDER / f"{name}.json"
         text = json.dumps(schema(name), indent=2) + "\n"
         if "--check" not in sys.argv:

@@ -66,7 +66,9 @@ KV, KV_IK = "KV cache, llama.cpp logs", "KV cache, ik_llama.cpp logs"
 PEAK, RESIDENT = "transformers peak", "transformers, after the answer"
 NO_PEAK = "the rows after the answer, if they were peaks"
 ALL = "every row of transformers with its length, all as peaks"
+EVERY_TRAINING = "training peak, every row"
 GOALS = {
+    EVERY_TRAINING: Goal(0.08, 0.20),
     WEIGHTS: Goal(0.015, 0.04), KV: Goal(0.0001, 0.001), KV_IK: Goal(0.0001, 0.001),
     "KV cache, llama.cpp oracle": Goal(0.0001, 0.001), "KV cache with windows, llama.cpp oracle": Goal(0.0001, 0.001),
     "recurrent state, llama.cpp oracle": Goal(0.0001, 0.001), "compute buffer, llama.cpp oracle": Goal(0.02, 0.08),
@@ -122,9 +124,11 @@ def reason(row: Truth) -> str | None:
     if row["task"] == "overhead":
         return "contexts and other overhead: inputs of the estimators, not predictions"
     if row["task"] != "inference":
-        return f"training ({row['engine']}): not estimated yet"
+        from benchmarks.memory_training import training_reason
+
+        return training_reason(row)
     if row["engine"] == "stable-diffusion.cpp":
-        return "diffusion models: not estimated yet"
+        return "diffusion models: see accuracy_diffusion.py"
     if row["engine"] == "vllm" and not row["component"].startswith("weights"):
         return "vLLM's cache, activations and overhead: not estimated yet"
     if row["engine"] == "vllm" and row["quant"] != "bf16":

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from benchmarks import accuracy_llama_cpp as oracle
 from benchmarks.memory_rows import (
     ALL,
+    EVERY_TRAINING,
     HERE,
     KV,
     KV_IK,
@@ -59,7 +60,10 @@ def scored(rows: Iterable[Truth]) -> Iterator[tuple[Truth, Score]]:
         known = model(row["model"])
         assert known is not None
         assert known.architecture is not None
-        yield row, _score(row, known, known.architecture)
+        score = _score(row, known, known.architecture)
+        yield row, score
+        if row["task"] != "inference":
+            yield row, replace(score, group=EVERY_TRAINING)
         if row["engine"] == "transformers" and row["component"] == "peak_total":
             peak = {**row, "measure": "peak"}
             score = _peak_score(peak, known)
@@ -70,6 +74,10 @@ def scored(rows: Iterable[Truth]) -> Iterator[tuple[Truth, Score]]:
 
 def _score(row: Truth, known: Model, shape: Architecture) -> Score:
     component = row["component"]
+    if row["task"] != "inference":
+        from benchmarks.memory_training import training_score
+
+        return training_score(row, known)
     if component.startswith("kv_cache"):
         return _cache_score(row, shape)
     if component == "compute_buffer":

@@ -20,11 +20,11 @@ import gpucheck
 from tests.running import ROOT
 
 FUNCTIONS = {
-    "estimate": "model quant context batch engine options gpus",
-    "fit": "machine model quant context engine batch options max_context",
+    "estimate": "model quant context batch engine options gpus task",
+    "fit": "machine model quant context engine batch options max_context task",
     "fits": "machine context",
     "inspect": "python kernel_log deep deep_limit_s",
-    "largest": "machine quant context engine batch options",
+    "largest": "machine quant context engine batch options task",
     "load": "path python kernel_log deep",
     "model": "reference",
     "pick_devices": "count min_free min_vram min_compute_capability vendor prefer machine",
@@ -40,8 +40,8 @@ TYPES = {
     "Outcome", "Picked", "Platform", "ProbeIssue", "Recording", "Remedy", "Requirements", "TorchBuild",
 }  # fmt: skip
 ERRORS = {
-    "AmbiguousNameError", "GpucheckError", "RecordingError", "RequirementsNotMetError", "UnknownNameError",
-    "UsageError",
+    "AmbiguousNameError", "GpucheckError", "RecordingError", "RequirementsFileError", "RequirementsNotMetError",
+    "UnknownNameError", "UsageError",
 }  # fmt: skip
 PROGRAM = ROOT / "tests" / "typed" / "program.py"
 

@@ -20,6 +20,8 @@ LADDERS = {
     "llama.cpp": ("bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K"),
     "ollama": ("bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K"),
     "transformers": ("bf16", "int8", "nf4", "nf4-dq"),
+    "vllm": ("bf16", "fp8", "awq"),
+    "diffusers": ("bf16", "fp8", "nf4", "nf4-dq"),
 }
 """Quantizations that people have files of, from the most faithful to the smallest."""
 
@@ -32,6 +34,15 @@ _GOOD = ("yes", "tight")
 
 def changes_for(memory: EffectiveMemory, workload: Workload) -> tuple[Change, ...]:
     """The cheapest changes that make the workload fit, those that cost least quality first; at most one of a kind."""
+    if workload.reference.model.pipeline:
+        from gpucheck.assess.pipeline_changes import pipeline_changes
+
+        return pipeline_changes(memory, workload)
+    if workload.setting.task != "inference":
+        from gpucheck.assess.training import training_changes
+
+        more = _more_gpus(memory, workload)
+        return (*training_changes(memory, workload), *((more,) if more else ()))
     found = (
         _cache_in_8_bits(memory, workload),
         _one_slot(memory, workload),
@@ -64,6 +75,8 @@ def fit_with_changes(
 
 def max_context(memory: EffectiveMemory, workload: Workload) -> int | None:
     """The longest context that fits, in steps of 256 tokens and at most what the model was made for; None if none."""
+    if workload.reference.model.pipeline:
+        return None  # a prompt's length is the pipeline's own
     shape = workload.reference.model.architecture
     most = (shape.max_position_embeddings if shape else None) or _LONGEST
     return _longest(memory, workload, _STEP, most)
@@ -104,7 +117,11 @@ def _tried(memory: EffectiveMemory, workload: Workload, what: str) -> Change | N
 
 
 def _cache_in_8_bits(memory: EffectiveMemory, workload: Workload) -> Change | None:
-    if not workload.known or workload.setting.engine == "transformers" or "type_k" in workload.setting.given:
+    if (
+        not workload.known
+        or workload.setting.engine not in {"llama.cpp", "ollama"}
+        or "type_k" in workload.setting.given
+    ):
         return None
     changed = _with_options(workload, type_k="q8_0", type_v="q8_0")
     return _tried(memory, changed, "store the cache in 8 bits (-ctk q8_0 -ctv q8_0)")

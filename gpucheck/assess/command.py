@@ -6,7 +6,9 @@ import shlex
 
 from gpucheck.assess.placement import Placed
 from gpucheck.assess.workload import Workload
-from gpucheck.estimators.stored import in_file
+from gpucheck.estimators.stored import in_file, shape_of
+from gpucheck.estimators.vllm.layout import layout_of
+from gpucheck.estimators.vllm.options import parse_options as parse_vllm
 from gpucheck.machine.types import Gpu, Machine
 
 # Options of the library by the flags of llama-server.
@@ -18,6 +20,7 @@ _BACKENDS = {"NVIDIA": "CUDA", "AMD": "ROCm", "Apple": "MTL"}
 _SWITCHES = {"swa_full": "--swa-full", "no_mmap": "--no-mmap"}
 _OFF_SWITCHES = {"use_extra_bufts": "--no-repack", "offload_kqv": "--no-kv-offload"}
 _OF_GPUS = frozenset({"n_gpu_layers", "n_cpu_moe"})
+_VLLM_FORMATS = frozenset({"bf16", "fp16", "fp8"})  # that vLLM makes of any checkpoint
 _ON, _OFF = frozenset({"true", "1", "on", "yes"}), frozenset({"false", "0", "off", "no"})
 
 
@@ -26,10 +29,38 @@ def command_for(machine: Machine, workload: Workload, placed: Placed) -> str | N
 
     Where the machine has more GPUs than the placement uses, the command names those that it uses.
     """
+    if workload.setting.task != "inference":
+        from gpucheck.assess.command_training import training_command
+
+        return training_command(workload, placed)
+    if workload.setting.engine == "vllm" and placed.placement.devices:
+        served = in_file(workload.reference.model, workload.quant) or workload.quant.name in _VLLM_FORMATS
+        return shlex.join(_vllm(workload, placed)) if served else None  # another checkpoint, whose name is not known
     if workload.setting.engine != "llama.cpp" or placed.fits in {"no", "unknown"}:
         return None
     where = _place(machine, workload, placed)
     return shlex.join(["llama-server", *_model(workload), *_size(workload), *where, *_given(workload, placed)])
+
+
+def _vllm(workload: Workload, placed: Placed) -> list[str]:
+    """`vllm serve` with the layout of the placement; options by their own names are its flags."""
+    model, setting = workload.reference.model, workload.setting
+    words = ["vllm", "serve", model.path or model.id, "--max-model-len", str(setting.context)]
+    layout = layout_of(shape_of(model), parse_vllm(setting.given), len(placed.placement.devices))
+    if workload.quant.name == "fp8" and not in_file(model, workload.quant):
+        words += ["--quantization", "fp8"]
+    if layout.tensor > 1:
+        words += ["--tensor-parallel-size", str(layout.tensor)]
+    if layout.pipeline > 1:
+        words += ["--pipeline-parallel-size", str(layout.pipeline)]
+    if setting.batch > 1 and "max_num_seqs" not in setting.given:
+        words += ["--max-num-seqs", str(setting.batch)]
+    for name, value in setting.options:
+        if name in {"tensor_parallel_size", "pipeline_parallel_size", "max_model_len"} or value is None:
+            continue
+        flag, text = f"--{name.replace('_', '-')}", str(value).strip().lower()
+        words += [flag] if text in _ON - {"1"} else [] if text in _OFF - {"0"} else [flag, str(value)]
+    return words
 
 
 def _model(workload: Workload) -> list[str]:

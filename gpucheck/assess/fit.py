@@ -11,9 +11,10 @@ from gpucheck.assess.fit_reasons import reasons_of
 from gpucheck.assess.memory import EffectiveMemory, effective_memory
 from gpucheck.assess.placement import Answer, Mode, Placed, Placement, place
 from gpucheck.assess.supported import support_of
-from gpucheck.assess.workload import Workload
+from gpucheck.assess.workload import Workload, engine_for
 from gpucheck.errors import UsageError
 from gpucheck.estimators.rows import Estimate, NeedMemory, Row, sums_of
+from gpucheck.estimators.serving import Serving
 from gpucheck.estimators.setting import DEFAULT, NAMED_QUANTS, TRAINING_QUANTS, USUAL_QUANTS, Setting, Task
 from gpucheck.machine.types import Machine
 from gpucheck.models.quantization import Quantization, find_quantization
@@ -104,6 +105,7 @@ class FitAnswer(Shown, Struct, frozen=True, gc=False, kw_only=True):
     max_context: int | None = None
     command: str | None = None
     support_reasons: tuple[str, ...] = ()
+    serving: Serving | None = None
 
 
 class LargestModels(Struct, frozen=True):
@@ -139,6 +141,7 @@ def workloads(reference: ModelReference, quant: str | None, setting: Setting) ->
     """The workload that is asked for, or one for each quantization that may be meant."""
     from gpucheck.estimators.stored import chosen_format
 
+    setting = engine_for(reference, setting)
     found = chosen_format(reference.model, quant or reference.quant, setting.engine)
     if setting.task != "inference":
         found = trained_in(quant or reference.quant, reference, setting)
@@ -231,7 +234,17 @@ def fit_workload(machine: Machine, memory: EffectiveMemory, workload: Workload) 
         assumptions=estimate.assumptions,
         rows=estimate.rows if workload.known else (),
         support_reasons=support.reasons,
+        serving=_serving(memory, workload, placed),
     )
+
+
+def _serving(memory: EffectiveMemory, workload: Workload, placed: Placed) -> Serving | None:
+    """What vLLM's pool holds; None for other engines."""
+    if workload.setting.engine != "vllm":
+        return None
+    from gpucheck.assess.serving import serving_of
+
+    return serving_of(memory, workload, placed)
 
 
 def memory_of(estimate: Estimate, available: int | None) -> FitMemory:

@@ -8,7 +8,7 @@ from gpucheck.assess.command import command_for
 from gpucheck.assess.fit import FitAnswer, backend_of, fit_workload
 from gpucheck.assess.memory import effective_memory
 from gpucheck.assess.workload import Workload
-from gpucheck.estimators.setting import USUAL_QUANTS, Setting
+from gpucheck.estimators.setting import TRAINING_QUANTS, USUAL_QUANTS, Setting
 from gpucheck.machine.types import Machine
 from gpucheck.models.catalogue import catalogue, model_of
 from gpucheck.models.model import Model
@@ -27,7 +27,9 @@ def largest_models(machine: Machine, quant: str | None, setting: Setting) -> tup
     memory, setting = effective_memory(machine), replace(setting, backend=backend_of(machine))
     models = sorted(_generative(), key=lambda model: -(model.total_parameters or 0))
     found = []
-    for name in (quant,) if quant else USUAL_QUANTS[setting.engine]:
+    training = TRAINING_QUANTS.get(setting.task)
+    usual = (training,) if training else USUAL_QUANTS[setting.engine]
+    for name in (quant,) if quant else usual:
         bits = find_quantization(name)
         for model in models:
             workload = Workload(ModelReference(model.id, None, model), bits, setting)

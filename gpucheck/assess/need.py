@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpucheck.assess.workload import Workload
+from gpucheck.assess.workload import Workload, engine_for
 from gpucheck.estimators.rows import NeedMemory, Row, sums_of
 from gpucheck.estimators.setting import Setting, Task
 from gpucheck.estimators.stored import chosen_format
 from gpucheck.models.quantization import find_quantization
 from gpucheck.models.reference import ModelReference
 
-_DEFAULT_QUANTS = {"llama.cpp": "Q4_K_M", "ollama": "Q4_K_M", "transformers": "bf16"}
+_DEFAULT_QUANTS = {
+    "llama.cpp": "Q4_K_M",
+    "ollama": "Q4_K_M",
+    "transformers": "bf16",
+    "vllm": "bf16",
+    "diffusers": "bf16",
+}
 
 
 class Need(Struct, frozen=True, kw_only=True):
@@ -34,7 +40,7 @@ def need_of(reference: ModelReference, quant: str | None, setting: Setting, gpus
     Raises:
         UsageError: the quantization or an option is not known, or the engine needs a shape that is not known.
     """
-    model = reference.model
+    model, setting = reference.model, engine_for(reference, setting)
     named = chosen_format(model, quant or reference.quant, setting.engine)
     if setting.task != "inference":
         from gpucheck.assess.fit import trained_in

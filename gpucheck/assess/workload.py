@@ -6,13 +6,15 @@ from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpucheck.assess.layers import Split
-from gpucheck.assess.memory import EffectiveMemory
-from gpucheck.assess.placement import Layered, Need, Placed, place
+from gpucheck.assess.memory import EffectiveMemory, Pool
+from gpucheck.assess.placement import Layered, Need, Placed, Placement, place
+from gpucheck.errors import UsageError
 from gpucheck.estimators.by_size import estimate_size
 from gpucheck.estimators.rows import Estimate
-from gpucheck.estimators.setting import Setting
+from gpucheck.estimators.setting import DEFAULT, Setting
 from gpucheck.models.quantization import Quantization
 from gpucheck.models.reference import ModelReference
 
@@ -27,7 +29,7 @@ class Workload(Struct, frozen=True):
     @property
     def known(self) -> bool:
         """Whether the shape of the model is known, not only its size."""
-        return self.reference.model.architecture is not None
+        return self.reference.model.architecture is not None or self.reference.model.pipeline is not None
 
     def need(self) -> Need:
         """The estimate over so many GPUs, worked out once for each number.
@@ -35,6 +37,8 @@ class Workload(Struct, frozen=True):
         Raises:
             UsageError: an option is not the engine's, or the engine cannot run the format.
         """
+        if self.reference.model.pipeline or self.setting.engine == "diffusers":
+            return self._pipeline()
         if self.known:
             from gpucheck.estimators.known import estimate_known
 
@@ -49,6 +53,20 @@ class Workload(Struct, frozen=True):
             return _Once(estimate_tensors, self.reference.model, self.quant, self.setting)
         return _Once(estimate_size, self.reference.size, self.quant, self.setting)
 
+    def _pipeline(self) -> Need:
+        """The estimate of a diffusion pipeline.
+
+        Raises:
+            UsageError: the model is none, the engine is another, or the task is training.
+        """
+        from gpucheck.estimators.diffusion.estimate import estimate_pipeline
+
+        if self.setting.engine != "diffusers":
+            raise UsageError(f"{self.reference.text} is a diffusion pipeline: its engine is diffusers")
+        if self.setting.task != "inference":
+            raise UsageError(f"{self.reference.text}: training of diffusion pipelines is not estimated")
+        return _Once(estimate_pipeline, self.reference.model, self.quant, self.setting)
+
     def layered(self) -> Layered | None:
         """What each layer needs, where the engine splits by layers and the shape is known."""
         if not self.known or self.setting.task != "inference":
@@ -56,7 +74,7 @@ class Workload(Struct, frozen=True):
         from gpucheck.estimators.on_llama_cpp import least_on_gpus, parts_of, told_layers
 
         shape = self.reference.model.architecture
-        if shape is None or self.setting.engine == "transformers":
+        if shape is None or self.setting.engine in {"transformers", "vllm"}:
             return None
         told = told_layers(len(shape.layers), self.setting)
         what = self.reference.model, self.quant, self.setting
@@ -70,7 +88,21 @@ class Workload(Struct, frozen=True):
         """
         if self.known and str(self.setting.given.get("backend", "")).strip().lower() == "cpu":
             memory = EffectiveMemory((), memory.host_bytes, memory.host_most_bytes)
-        return place(memory, self.need(), self.layered())
+        if self.reference.model.pipeline:  # a pipeline runs on one GPU
+            apart = tuple(Pool(pool.kind, (device,)) for pool in memory.pools for device in pool.devices)
+            memory = EffectiveMemory(apart, memory.host_bytes, memory.host_most_bytes)
+        if self.setting.engine == "vllm" and self.known:
+            from gpucheck.assess.serving import place_vllm
+
+            return place_vllm(memory, self)
+        placed = place(memory, self.need(), self.layered())
+        if self.setting.task != "inference" and placed.fits == "partial":
+            # Nothing trains with some layers on the CPU; what offload needs is an option, and a change to propose.
+            return Placed("no", Placement("none"), self.need()(1), memory.deciding_bytes)
+        if self.reference.model.pipeline and placed.placement.mode == "gpu_and_cpu":
+            # diffusers leaves nothing on the CPU but by an option, which is a change to propose.
+            return Placed("no", Placement("none"), self.need()(1), memory.deciding_bytes)
+        return placed
 
     def _divided(self, gpus: int, split: Split) -> Estimate:
         """What is needed with the layers of the split on so many GPUs."""
@@ -83,6 +115,13 @@ class Workload(Struct, frozen=True):
         if split.experts_on_host:
             places["n_cpu_moe"] = split.experts_on_host
         return estimate_divided(self.reference.model, self.quant, self.setting, gpus, places)
+
+
+def engine_for(reference: ModelReference, setting: Setting) -> Setting:
+    """The setting with the engine that runs the model: diffusers for a pipeline, where the default was not changed."""
+    if reference.model.pipeline and setting.engine == DEFAULT.engine:
+        return replace(setting, engine="diffusers")
+    return setting
 
 
 class _Once:

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
               help="Tokens of context for each user.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1, 65_536), default=1, show_default=True, metavar="USERS",
               help="Sequences at once.")  # fmt: skip
-@click.option("--engine", default="llama.cpp", show_default=True, metavar="NAME",
-              help="llama.cpp, ollama or transformers.")  # fmt: skip
+@click.option("--task", default="inference", show_default=True, metavar="NAME",
+              help="inference, or training: full, lora or qlora, where --context is the length of a sequence and "
+                   "--batch the sequences at once on each GPU.")  # fmt: skip
+@click.option("--engine", default=None, metavar="NAME",
+              help="llama.cpp, ollama or transformers; for training transformers, torchtune or litgpt.  "
+                   "[default: llama.cpp, or transformers for training]")  # fmt: skip
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE",
               help="An option of the engine by its own name, such as type_k=q8_0; may be repeated.")  # fmt: skip
 @click.option("--max-context", is_flag=True, help="Also the longest context that fits.")
@@ -33,7 +37,8 @@ def command(
     models: tuple[str, ...],
     context: int,
     batch: int,
-    engine: str,
+    task: str,
+    engine: str | None,
     engine_options: tuple[str, ...],
     max_context: bool,
     largest: bool,
@@ -65,12 +70,19 @@ def command(
     machine = chosen_machine(machine_file, simulate, ram, cpu_cores, python)
     answers = tuple(
         api.fit(
-            machine, reference, context=context, engine=engine, batch=batch, options=options, max_context=max_context
+            machine,
+            reference,
+            context=context,
+            engine=engine,
+            batch=batch,
+            options=options,
+            max_context=max_context,
+            task=task,
         )
         for reference in references
     )
     if largest:
-        answers = api.largest(machine, context=context, engine=engine, batch=batch, options=options)
+        answers = api.largest(machine, context=context, engine=engine, batch=batch, options=options, task=task)
     if format_ == "command" and not as_json:
         put("".join(f"{answer.command or _no_command(answer)}\n" for answer in answers), output)
         return _exit_code(answers) if check else 0

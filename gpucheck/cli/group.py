@@ -13,6 +13,8 @@ COMMANDS = {
     "explain": "what a finding's code means",
     "torch": "which build of PyTorch suits this machine",
     "devices": "which GPUs a program should take now",
+    "require": "does this machine meet requirements: the gate for CI",
+    "init": "write a requirements file from this machine",
     "gpus": "the catalogue of cards and their categories",
     "models": "the catalogue of models and their shapes",
     "labels": "labels of this machine for runners and nodes",

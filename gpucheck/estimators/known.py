@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gpucheck.errors import UsageError
+from gpucheck.estimators.encoders.rows import readable_tokens, with_encoder
 from gpucheck.estimators.on_llama_cpp import estimate_llama_cpp
 from gpucheck.estimators.rows import Estimate, Row
 from gpucheck.estimators.setting import Setting
@@ -28,6 +29,12 @@ def estimate_known(model: Model, quant: Quantization, setting: Setting, gpus: in
         from gpucheck.estimators.training.estimate import estimate_training
 
         return estimate_training(model, quant, setting, gpus)
+    if setting.engine == "vllm":
+        from gpucheck.estimators.vllm.estimate import estimate_vllm
+
+        if not gpus:
+            raise UsageError("vLLM on a CPU is not estimated: it is another build, with a cache of its own")
+        return estimate_vllm(model, quant, setting, gpus)
     if setting.engine == "transformers":
         return _transformers(model, quant, setting, gpus)
     return estimate_llama_cpp(model, quant, setting, gpus)
@@ -47,8 +54,10 @@ def _transformers(model: Model, quant: Quantization, setting: Setting, gpus: int
             if (size := 2 * (part.parameters or 0))
         ]
     loaded = Checkpoint(quant.name, head_stored_twice(model) and not in_file(model, quant))
-    rows += runtime_rows(architecture, setting.context, setting.batch, options, gpus, checkpoint=loaded)
-    words = transformers_options.assumptions(options, setting.given, setting.context)
+    tokens = readable_tokens(architecture, setting.context)
+    running = runtime_rows(architecture, tokens, setting.batch, options, gpus, checkpoint=loaded)
+    rows += with_encoder(running, model, architecture, tokens, setting.batch)
+    words = transformers_options.assumptions(options, setting.given, tokens)
     unknown = [f"without the {part.role} part, whose shape is not known" for part in model.parts if not part.parameters]
     if not gpus:
         rows = [replace(row, device="host") for row in rows]

@@ -9,12 +9,14 @@ from msgspec import Struct
 
 from gpucheck.errors import UsageError
 
-ENGINES = ("llama.cpp", "ollama", "transformers")
+ENGINES = ("llama.cpp", "ollama", "transformers", "vllm", "diffusers")
 
 USUAL_QUANTS: dict[str, tuple[str, ...]] = {
     "llama.cpp": ("bf16", "Q8_0", "Q4_K_M"),
     "ollama": ("bf16", "Q8_0", "Q4_K_M"),
     "transformers": ("bf16", "int8", "nf4"),
+    "vllm": ("bf16", "fp8", "awq"),
+    "diffusers": ("bf16", "fp8", "nf4"),
 }
 """For each engine, from the most faithful to the smallest; a model without a quantization gets the first that fits."""
 
@@ -22,6 +24,8 @@ NAMED_QUANTS: dict[str, tuple[str, ...]] = {
     "llama.cpp": ("bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"),
     "ollama": ("bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"),
     "transformers": ("bf16", "int8", "nf4"),
+    "vllm": ("bf16", "fp8", "awq"),
+    "diffusers": ("bf16", "fp8", "nf4"),
 }
 """The same for a model of known shape, whose answer is exact enough to tell 6 bits from 5."""
 
@@ -59,7 +63,7 @@ class Setting(Struct, frozen=True, gc=False, cache_hash=True):
 DEFAULT = Setting()
 
 
-def make_setting(  # noqa: PLR0913 (what a setting has)
+def make_setting(  # noqa: PLR0913, PLR0917 (what a setting has)
     context: int,
     batch: int,
     engine: str | None = None,
@@ -84,7 +88,8 @@ def make_setting(  # noqa: PLR0913 (what a setting has)
         raise UsageError("context and batch are counted from 1")
     given = dict(options or {})
     for name, value in given.items():
-        if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        listed = task != "inference" and isinstance(value, (list, tuple))  # lora_targets is a list of names
+        if listed and all(isinstance(part, str) for part in value):
             given[name] = ",".join(value)
         elif not isinstance(value, (str, int, float, type(None))):
             raise UsageError(f"the option {name} takes a number, a word, or true or false, not {value!r}")

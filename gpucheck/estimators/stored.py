@@ -116,7 +116,7 @@ def chosen_format(model: Model, name: str | None, engine: str) -> Quantization |
         return own if own and own.name.lower() == name.lower() else find_quantization(name)
     if own is None and model.quant:
         own = find_quantization(model.quant)
-    if engine == "transformers" or model.source == "gguf":
+    if engine in {"transformers", "vllm"} or model.source == "gguf":
         return own
     return own if own and model.quant and in_gguf(own) else None
 

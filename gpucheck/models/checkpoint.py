@@ -57,11 +57,15 @@ def local_model(path: str, name: str | None = None) -> Model:
 
 
 def directory_model(path: str, name: str | None = None) -> Model:
-    """The model in a directory: `config.json` with safetensors files or without, or one GGUF model.
+    """The model in a directory: `config.json` with safetensors files or without, one GGUF model, or a pipeline.
 
     Raises:
         UsageError: the directory holds neither, or several GGUF models; the sentence lists them.
     """
+    if os.path.isfile(os.path.join(path, "model_index.json")):
+        from gpucheck.models.pipeline_files import pipeline_directory
+
+        return pipeline_directory(path, name)
     names = _names(path)
     label = name or os.path.basename(os.path.abspath(path))
     weights = _weight_names(path, names)

@@ -6,8 +6,9 @@ from typing import cast
 
 from gpucheck.models.architecture import Architecture, Attention, LatentAttention, Layer
 from gpucheck.models.catalogue import Entry, matching, model_of
-from gpucheck.models.entry import ModelEntry
+from gpucheck.models.entry import ComponentEntry, ModelEntry
 from gpucheck.models.model import Model
+from gpucheck.models.pipelines import Pipeline, matching_pipelines
 from gpucheck.models.quant.weights import Storage, weight_bytes
 from gpucheck.models.quantization import find_quantization
 
@@ -27,9 +28,41 @@ def model_entries(query: str = "") -> tuple[ModelEntry, ...]:
     return tuple(_entry(entry) for entry in matching(query))
 
 
+def pipeline_entries(query: str = "") -> tuple[ModelEntry, ...]:
+    """The diffusion pipelines with all words of the query in their names, all of them for an empty query."""
+    return tuple(_pipeline(entry) for entry in matching_pipelines(query))
+
+
 def attention_kinds(architecture: Architecture) -> tuple[str, ...]:
     """Such as ("GQA", "GQA window 1024") or ("Gated DeltaNet", "GQA"), in the order of first appearance."""
     return tuple(dict.fromkeys(kind for layer, _ in architecture.groups for kind in _kinds(layer)))
+
+
+def _pipeline(entry: Pipeline) -> ModelEntry:
+    parts = tuple(
+        ComponentEntry(name=each.name, component_class=each.kind, parameters=each.parameters)
+        for each in entry.components
+    )
+    config = next(each.config for each in entry.components if each.denoises)
+    blocks = [int(config[key]) for key in ("num_layers", "num_single_layers") if key in config]
+    return ModelEntry(
+        id=entry.id,
+        family=entry.family,
+        license=entry.license,
+        total_parameters=entry.parameters,
+        active_parameters=entry.parameters,
+        tower_parameters=0,
+        published_parameters=None,
+        layers=sum(blocks) or None,
+        attention=(),
+        context=None,
+        q4_k_m_bytes=None,
+        confidence="A",
+        source=entry.source,
+        issues=(),
+        kind="pipeline",
+        components=parts,
+    )
 
 
 def _entry(entry: Entry) -> ModelEntry:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
 from gpucheck.models.architecture import Architecture, Part
 from gpucheck.models.size import ModelSize
 from gpucheck.models.tensor import Tensor, TensorGroup
+
+if TYPE_CHECKING:
+    from gpucheck.models.pipelines import Pipeline
 
 ModelSource = Literal["size", "catalogue", "config", "checkpoint", "safetensors", "gguf"]
 
@@ -20,7 +23,8 @@ class Model(Struct, frozen=True, kw_only=True, dict=True):
     `architecture` is None where only the size is known (`size`), or where its kind is one that gpucheck does not
     know; then `issues` says so. `tensors` are those of its files, None without files. `quant` is the format of the
     weights in the files ("Q4_K_M", "gptq-int4", "fp8"), None where they are plain numbers of type `dtype`.
-    `group_size` is that of a quantized checkpoint.
+    `group_size` is that of a quantized checkpoint. `pipeline` holds the components of a diffusion pipeline, which has
+    no shape of its own.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Model(Struct, frozen=True, kw_only=True, dict=True):
     path: str | None = None
     origin: str | None = None  # where the shape was read, for a catalogue entry
     issues: tuple[str, ...] = ()
+    pipeline: Pipeline | None = None
 
     @cached_property
     def groups(self) -> tuple[TensorGroup, ...]:

@@ -140,7 +140,25 @@ def _named(name: str) -> tuple[Model | None, tuple[str, ...]]:
             return found, ()
         if isinstance(error, AmbiguousNameError):
             raise
+        if found := _pipeline(name):
+            return found, ()
         return None, tuple(dict.fromkeys((*error.candidates, *_near(name))))
+
+
+def _pipeline(name: str) -> Model | None:
+    """The diffusion pipeline of that name.
+
+    Raises:
+        AmbiguousNameError: several have these words in their names.
+    """
+    from gpucheck.models.pipelines import find_pipeline
+
+    try:
+        return find_pipeline(name)
+    except AmbiguousNameError:
+        raise
+    except UnknownNameError:
+        return None
 
 
 def _near(name: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from gpucheck.assess.entry import CardEntry
 from gpucheck.assess.findings import Finding
 from gpucheck.assess.findings.pages import Explanation
 from gpucheck.assess.fit import FitAnswer
+from gpucheck.assess.requirements.outcome import Requirements
 from gpucheck.assess.torch_answer import TorchBuild
 from gpucheck.machine.types import Machine, MachineCategory
 from gpucheck.models.entry import ModelEntry
@@ -116,6 +117,16 @@ class DevicesReport(Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
 
 
+class RequireReport(Struct, frozen=True, kw_only=True):
+    """`gpucheck require`: the answer to each requirement; `machine` is there with -v."""
+
+    format_version: str = FORMAT_VERSION
+    kind: Literal["require"] = "require"
+    tool: Tool
+    requirements: Requirements
+    machine: Machine | msgspec.UnsetType = msgspec.UNSET
+
+
 class ErrorDetail(Struct, frozen=True):
     """What went wrong, in one sentence; near or possible names in `candidates`."""
 
@@ -135,12 +146,18 @@ class ErrorReport(Struct, frozen=True, kw_only=True):
 
 Document = (
     Report | FitReport | DoctorReport | ExplainReport | TorchReport | CatalogueReport | ModelsReport | ErrorReport
-    | DevicesReport
+    | DevicesReport | RequireReport
 )  # fmt: skip
 DOCUMENTS: dict[str, type[Document]] = {
     "report": Report, "fit": FitReport, "doctor": DoctorReport, "explain": ExplainReport, "torch": TorchReport,
     "gpus": CatalogueReport, "models": ModelsReport, "error": ErrorReport, "devices": DevicesReport,
+    "require": RequireReport,
 }  # fmt: skip
+
+
+REQUIREMENTS = "requirements"
+SCHEMAS = (*DOCUMENTS, REQUIREMENTS)
+"""What has a schema: every document, and the requirements file."""
 
 
 def to_json(document: Document) -> str:
@@ -149,11 +166,15 @@ def to_json(document: Document) -> str:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of a document, generated from its type.
+    """The JSON schema (draft 2020-12) of one of `SCHEMAS`: of a document from its type.
 
     Raises:
         KeyError: there is no document of that name.
     """
+    if name == REQUIREMENTS:
+        from gpucheck.report.requirements_schema import requirements_schema
+
+        return requirements_schema()
     found = _settled(msgspec.json.schema(DOCUMENTS[name]))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"gpucheck {name}", **found}
 

@@ -68,6 +68,9 @@ def show_answer(page: Page, answer: FitAnswer, *, verbose: bool = False) -> None
         page.row("supported", _supported(answer), _PART_AT, 4)
     if answer.placement.layers:
         page.row("layers", _layers(answer), _PART_AT, 4)
+    if answer.serving is not None:
+        held = f"{answer.serving.kv_tokens:,} tokens of cache, {answer.serving.sequences:,.1f} times"
+        page.row("serves", f"{held} a context of {answer.context:,}", _PART_AT, 4)
     for change in answer.changes:
         symbol = SYMBOLS[change.fits]
         page.row("or", f"{symbol} {change.what}: {format_bytes(change.total_bytes)}", _PART_AT, 4)
@@ -85,7 +88,9 @@ def _supported(answer: FitAnswer) -> str:
 
 
 def _parts(answer: FitAnswer) -> list[str]:
-    """The sums by component."""
+    """The sums by component; for training the rows, which say what is gradients, states and activations."""
+    if answer.task != "inference":
+        return [f"{row.detail} {format_bytes(row.bytes)}" for row in answer.rows if row.bytes]
     memory = answer.memory
     parts = {
         "weights": memory.weights_bytes,

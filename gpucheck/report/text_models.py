@@ -38,6 +38,9 @@ def _parameters(entry: ModelEntry) -> str:
 
 
 def _facts(entry: ModelEntry) -> list[str]:
+    if entry.kind == "pipeline":
+        parts = [f"{part.name} {format_count(part.parameters)}" for part in entry.components]
+        return [*parts, entry.license or "licence unknown"]
     found = [f"{entry.layers} layers", " + ".join(entry.attention)]
     found.append("context unknown" if entry.context is None else f"context {entry.context:,}")
     found.append(entry.license or "licence unknown")

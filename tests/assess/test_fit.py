@@ -274,7 +274,7 @@ class TestContract:
         assert list(answer) == [
             "model", "quant", "engine", "task", "context", "batch", "fits", "usable", "supported", "verdict",
             "memory", "speed", "placement", "reasons", "assumptions", "rows", "changes", "max_context", "command",
-            "support_reasons",
+            "support_reasons", "serving",
         ]  # fmt: skip
         assert answer["speed"] == {"decode_tok_s": None, "prefill_tok_s": None, "ttft_s": None}
         assert (answer["model"], answer["quant"], answer["engine"]) == ("8b", "Q4_K_M", "llama.cpp")

@@ -11,7 +11,7 @@ import pytest
 import gpucheck
 from gpucheck import api
 from gpucheck.cli.group import COMMANDS
-from gpucheck.report.document import DOCUMENTS, schema
+from gpucheck.report.document import SCHEMAS, schema
 from tests.running import NAMES, fixture, run
 
 DOCUMENT = {
@@ -99,14 +99,14 @@ def test_gpus_of_no_card() -> None:
 
 def test_schema() -> None:
     """`schema` lists the documents; `schema NAME` prints the schema of one; a wrong name is exit 2."""
-    assert run("schema").out.split() == list(DOCUMENTS)
-    for name in DOCUMENTS:
+    assert run("schema").out.split() == list(SCHEMAS)
+    for name in SCHEMAS:
         found = run("schema", name).json
         assert found == json.loads(json.dumps(schema(name)))
         jsonschema.Draft202012Validator.check_schema(found)
     ran = run("schema", "nonsense")
     assert (ran.code, ran.out) == (2, "")
-    assert all(name in ran.err for name in DOCUMENTS)
+    assert all(name in ran.err for name in SCHEMAS)
 
 
 def test_record_to_a_file(tmp_path: Path) -> None:

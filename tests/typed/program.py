@@ -88,6 +88,10 @@ def errors() -> list[str]:
             gpucheck.load(Path(folder) / "none.json")
         except gpucheck.RecordingError:
             found.append("not a recording")
+        try:
+            gpucheck.require(gpucheck.simulate("T4"), file=Path(folder) / "none.toml")
+        except (gpucheck.RequirementsFileError, gpucheck.UsageError):
+            found.append("no file of requirements")
     try:
         gpucheck.simulate("A100")
     except gpucheck.AmbiguousNameError as error:
@@ -109,4 +113,4 @@ if __name__ == "__main__":
     for each in machines():
         print(facts(each), answers(each), gate(each), sep="\n")
     print(gpucheck.__version__, errors())
-    assert len(errors()) == 4
+    assert len(errors()) == 5

@@ -32,7 +32,7 @@ def arch(machine: Machine, value: tuple[str, ...]) -> Told:
     return judged(_SAME_ARCH.get(found, found) in wanted, found, "platform.arch")
 
 
-def python(machine: Machine, value: tuple[Clause, ...]) -> Told:
+def python_version(machine: Machine, value: tuple[Clause, ...]) -> Told:
     """The Python whose packages were looked at; only major and minor are known of it."""
     path = "environment.python"
     text = machine.environment.python if machine.environment else None
@@ -64,10 +64,8 @@ def cpu_features(machine: Machine, value: tuple[str, ...]) -> Told:
     known, path = machine.cpu.features, "cpu.features"
     odd = [flag for flag in value if flag not in X86_FEATURES and flag not in ARM_FEATURES]
     lacking = [flag for flag in value if flag not in known and flag not in odd]
-    told = next((issue for issue in machine.issues if issue.source in {path, "probe cpu"}), None)
-    if lacking and known:
-        return judged(False, f"no {', '.join(lacking)}", path)
-    if lacking and (told is not None or machine.source == "simulated"):
+    doubted = any(issue.source in {path, "probe cpu"} for issue in machine.issues) or machine.source == "simulated"
+    if lacking and not known and doubted:
         return unknown(missing(machine, path, "probe cpu"), path)
     if lacking:
         return judged(False, f"no {', '.join(lacking)}", path)
@@ -123,6 +121,7 @@ def min_shm(machine: Machine, value: int) -> Told:
 
 
 HOST_CHECKS: Mapping[str, Check] = {
-    "os": system, "arch": arch, "python": python, "min_cpu_cores": min_cpu_cores, "cpu_features": cpu_features,
-    "min_ram": min_ram, "min_free_ram": min_free_ram, "min_disk": min_disk, "min_shm": min_shm,
+    "os": system, "arch": arch, "python_version": python_version, "min_cpu_cores": min_cpu_cores,
+    "cpu_features": cpu_features, "min_ram": min_ram, "min_free_ram": min_free_ram, "min_disk": min_disk,
+    "min_shm": min_shm,
 }  # fmt: skip

@@ -46,6 +46,10 @@ def model(machine: Machine, value: Workload) -> Told:
         return judged(True, found, source)
     if doubt is not None:
         return unknown(doubt, source, found)
+    on_gpus = bool(machine.usable_gpus) and memory.available_bytes is not None
+    if answer.fits == "unknown" and on_gpus and not value.allow_offload:
+        # what nobody knows is RAM, which does not help where the GPUs do not hold it
+        return judged(False, f"{needs}{has}", source)
     if answer.fits == "unknown":
         return unknown("; ".join(answer.reasons) or "the memory that it could get is not known", source, needs)
     return judged(False, found, source)

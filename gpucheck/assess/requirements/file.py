@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from gpucheck.assess.requirements.lines import Path, find_lines
+from gpucheck.assess.requirements.lines import Path, find_lines, unclosed
 from gpucheck.assess.requirements.outcome import Place
 from gpucheck.assess.requirements.vocabulary import VOCABULARY
 from gpucheck.assess.requirements.wanted import ANY, Problem, Wanted, dotted, wanted_of
@@ -83,18 +83,23 @@ class _File:
         try:
             return tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
-            told = str(error)
-            found = _PLACE.search(told)
-            last = self._text.rstrip("\n").count("\n") + 1
-            line = int(found[1]) if found and found[1] else last
-            text = self._text.split("\n")[line - 1 : line]
-            key = _KEY.match(text[0]) if text else None
-            name = key[1].strip() if key else ""
-            raise self._wrong([(line, name or "(no key)", f"expected TOML: {_PLACE.sub('', told)}")]) from None
+            line, key = self._failing(str(error))
+            raise self._wrong([(line, key, f"expected TOML: {_PLACE.sub('', str(error))}")]) from None
         except RecursionError:
             raise self._wrong([(1, "(no key)", "expected fewer levels of tables")]) from None
         except ValueError:  # an integer of more digits than Python reads
             raise self._wrong([(1, "(no key)", "expected TOML: a number is too long")]) from None
+
+    def _failing(self, told: str) -> tuple[int, str]:
+        """The line that tomllib ends at, and its key; of a value that was not closed before it, those of its own."""
+        found = _PLACE.search(told)
+        rows = self._text.rstrip("\n").split("\n")
+        line = int(found[1]) if found and found[1] else len(rows)
+        begun = unclosed("\n".join(rows[: line - 1]))
+        if begun is not None:
+            return begun[1], _shown(begun[0])
+        key = _KEY.match(rows[line - 1]) if line <= len(rows) else None
+        return line, (key[1].strip() if key else "") or "(no key)"
 
     def requirements(self, profile: str | None, over: Mapping[str, Any]) -> tuple[Wanted, ...]:
         """See `read_requirements`."""

@@ -29,6 +29,14 @@ def find_lines(text: str) -> dict[Path, int]:
     return _Scanner(text).run()
 
 
+def unclosed(text: str) -> tuple[str, int] | None:
+    """The key, and its line, whose array, table or string of several lines is still open at the end of a text."""
+    scanner = _Scanner(text)
+    lines = scanner.run()
+    path = scanner.unclosed
+    return None if path is None else (".".join(map(str, path)), lines[path])
+
+
 class _Scanner:
     """One pass over a text; `_at` is the place in it."""
 
@@ -39,6 +47,8 @@ class _Scanner:
         self._counted = 0
         self._found: dict[Path, int] = {}
         self._arrays: dict[Path, int] = {}  # of tables: how many there are
+        self._open = False
+        self.unclosed: Path | None = None
 
     def run(self) -> dict[Path, int]:
         """The lines."""
@@ -86,6 +96,8 @@ class _Scanner:
         self._at += 1
         self._skip_blank()
         self._value(path, depth)
+        if depth == 0 and self._open:
+            self.unclosed = path
 
     def _keys(self) -> Iterator[str]:
         """The parts of a dotted key."""
@@ -134,6 +146,7 @@ class _Scanner:
                 return
             else:
                 self._at += 1
+        self._open = True
 
     def _array(self, path: Path, depth: int) -> None:
         self._at += 1
@@ -142,6 +155,7 @@ class _Scanner:
             self._skip_blank(newlines=True)
             char = self._peek()
             if char in {"]", ""}:
+                self._open = self._open or not char
                 self._at += 1
                 return
             before = self._at
@@ -160,6 +174,7 @@ class _Scanner:
             self._skip_blank(newlines=True)
             char = self._peek()
             if char in {"}", ""}:
+                self._open = self._open or not char
                 self._at += 1
                 return
             before = self._at

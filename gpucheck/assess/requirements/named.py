@@ -53,5 +53,5 @@ def _names(raw: object) -> Parsed:
     return tuple(named(text) for text in texts), joined(texts, all_of=False)
 
 
-NAMES = Kind("names", _EXPECTED, _names,
-             {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})  # fmt: skip
+_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+NAMES = Kind("names", _EXPECTED, _names, _SCHEMA)

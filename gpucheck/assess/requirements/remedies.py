@@ -35,7 +35,7 @@ def remedy_for(machine: Machine, wanted: Wanted, told: Told) -> str | None:
 _WORDS = {
     "min_cuda_toolkit": "install a newer CUDA toolkit, or set CUDA_HOME to the one that is meant",
     "min_rocm": "install a newer ROCm, or set ROCM_PATH to the one that is meant",
-    "python": "name another interpreter: --python PATH",
+    "python_version": "name another interpreter: --python PATH",
     "min_shm": "give a container more shared memory: docker run --shm-size=…, or --ipc=host",
     "min_ram": "raise the container's or job's memory limit, where that is what limits it",
     "min_free_ram": "end what holds the memory, or raise the limit",

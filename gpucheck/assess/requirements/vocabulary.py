@@ -110,7 +110,7 @@ VOCABULARY: Mapping[str, Key] = _keys(
     Key("os", "host", choices(SYSTEMS), "The operating system: any of these.", '"linux"', True),
     Key("arch", "host", words('architectures of a CPU, such as "x86_64"', r"[a-z0-9_]{2,16}"),
         "The CPU's architecture: any of these; arm64 is aarch64.", '"x86_64"', True),
-    Key("python", "host", clauses(">=3.11"), "The inspected Python: a version, or a range.", '">=3.11"'),
+    Key("python_version", "host", clauses(">=3.11"), "The inspected Python: a version, or a range.", '">=3.11"'),
     Key("min_cpu_cores", "host", POSITIVE, "CPU cores that a process may use, after affinity and quota.", "4"),
     Key("cpu_features", "host", _FLAGS, "Instruction sets, as flags of /proc/cpuinfo: all of these.", '["avx2"]', True),
     Key("min_ram", "host", BYTES,

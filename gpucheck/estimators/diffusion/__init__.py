@@ -1,0 +1,1 @@
+"""Memory of diffusion pipelines in diffusers: components, one phase after the other."""
