@@ -9,13 +9,31 @@ import pytest
 
 from benchmarks import memory_rows
 from benchmarks.accuracy_memory import BEGIN, END, README
-from benchmarks.memory_rows import ALL, GOALS, KV, KV_IK, NO_PEAK, PEAK, RESIDENT, SHAPES, TRUTH, WEIGHTS, Score, truths
+from benchmarks.memory_rows import (
+    ALL,
+    EVERY_TRAINING,
+    GOALS,
+    KV,
+    KV_IK,
+    MISSED,
+    NO_PEAK,
+    PEAK,
+    RESIDENT,
+    SHAPES,
+    TRUTH,
+    WEIGHTS,
+    Score,
+    truths,
+)
 from benchmarks.memory_scores import oracle_scores, scored
 
 SCORES = memory_rows.groups([*(score for _, score in scored(truths())), *oracle_scores()])
 
 
-@pytest.mark.parametrize("name", list(GOALS))
+REACHED = [name for name in GOALS if name not in MISSED]
+
+
+@pytest.mark.parametrize("name", REACHED)
 def test_a_figure_reaches_its_goal(name: str) -> None:
     """Median and 90th percentile of the errors stay under the stated goals."""
     middle, p90 = memory_rows.middle_and_p90(SCORES[name])
@@ -23,7 +41,14 @@ def test_a_figure_reaches_its_goal(name: str) -> None:
     assert p90 <= GOALS[name].p90
 
 
-@pytest.mark.parametrize("name", list(GOALS))
+@pytest.mark.parametrize("name", sorted(MISSED))
+def test_a_missed_goal_is_called_one(name: str) -> None:
+    """A figure that the report says misses its goal does: one that comes to reach it leaves the list."""
+    middle, p90 = memory_rows.middle_and_p90(SCORES[name])
+    assert middle > GOALS[name].median or p90 > GOALS[name].p90
+
+
+@pytest.mark.parametrize("name", REACHED)
 def test_nine_of_ten_truths_lie_inside_a_band_of_ten_percent(name: str) -> None:
     """Bands hold what they claim, and are narrow enough to be of use."""
     rows = SCORES[name]
@@ -40,7 +65,7 @@ def test_caches_of_logs_are_met_to_the_digit_that_is_printed(name: str) -> None:
 def test_no_measured_row_is_dropped_in_silence() -> None:
     """Every row is either scored or has a reason not to be."""
     rows = truths()
-    kept = [row for row, score in scored(rows) if score.group not in {ALL, NO_PEAK}]
+    kept = [row for row, score in scored(rows) if score.group not in {ALL, NO_PEAK, EVERY_TRAINING}]
     left = [row for row in rows if memory_rows.reason(row)]
     assert len(kept) + len(left) == len(rows)
     assert {score.group for score in SCORES[WEIGHTS]} == {WEIGHTS}
