@@ -91,14 +91,19 @@ def test_the_committed_figures_hold(name: str) -> None:
     rows, middle, p90, inside, *_ = committed()[name]
     now = memory_rows.middle_and_p90(SCORES[name])
     assert len(SCORES[name]) >= int(rows)
-    assert now[0] <= share(middle) + 0.0005
-    assert now[1] <= share(p90) + 0.0005
+    assert now[0] <= share(middle) + rounding(middle)
+    assert now[1] <= share(p90) + rounding(p90)
     assert sum(score.inside for score in SCORES[name]) / len(SCORES[name]) >= share(inside) - 0.01
 
 
 def share(cell: str) -> float:
     """A cell with a percentage, as a ratio."""
     return float(cell.rstrip("%")) / 100
+
+
+def rounding(cell: str) -> float:
+    """Half of the last digit that a cell shows: errors from 10 % on have no decimals."""
+    return 0.0005 if "." in cell or cell == "0" else 0.005
 
 
 def test_every_row_of_the_tables_names_its_source() -> None:
