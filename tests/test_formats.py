@@ -13,15 +13,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from jsonschema import validate
+from jsonschema import Draft202012Validator, validate
 
 import gpucheck
 from gpucheck.report.document import FORMAT_VERSION, Report, schema
-from tests.running import run
+from tests.running import FIXTURES, run
 
 FORMATS = Path(__file__).parent / "data" / "formats"
 RECORDINGS = sorted(FORMATS.glob("recording-*.json"))
 REPORTS = sorted(FORMATS.glob("report-*.json"))
+RECORDING = Draft202012Validator(schema("recording"))
 
 
 def test_the_present_formats_are_among_them() -> None:
@@ -81,3 +82,9 @@ def _kinds(found: Any, where: str = "") -> Iterator[tuple[str, str | None]]:
     else:
         number = isinstance(found, int | float) and not isinstance(found, bool)
         yield where, "number" if number else type(found).__name__
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.json")), ids=lambda path: path.stem)
+def test_recordings_are_as_their_schema_says(path: Path) -> None:
+    """Every fixture is a recording by the schema that `gpucheck schema recording` prints."""
+    RECORDING.validate(json.loads(path.read_text(encoding="utf-8")))

@@ -19,6 +19,7 @@ from gpucheck.assess.findings.pages import Explanation
 from gpucheck.assess.fit import FitAnswer
 from gpucheck.assess.requirements.outcome import Requirements
 from gpucheck.assess.torch_answer import TorchBuild
+from gpucheck.host.recording import Recording
 from gpucheck.machine.types import Machine, MachineCategory
 from gpucheck.models.entry import ModelEntry
 from gpucheck.probes.facts import Framework, ProbeIssue
@@ -155,9 +156,9 @@ DOCUMENTS: dict[str, type[Document]] = {
 }  # fmt: skip
 
 
-REQUIREMENTS = "requirements"
-SCHEMAS = (*DOCUMENTS, REQUIREMENTS)
-"""What has a schema: every document, and the requirements file."""
+RECORDING, REQUIREMENTS = "recording", "requirements"
+SCHEMAS = (*DOCUMENTS, RECORDING, REQUIREMENTS)
+"""What has a schema: every document, a recording, and the requirements file."""
 
 
 def to_json(document: Document) -> str:
@@ -166,7 +167,7 @@ def to_json(document: Document) -> str:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of one of `SCHEMAS`: of a document from its type.
+    """The JSON schema (draft 2020-12) of one of `SCHEMAS`: of a document or a recording from its type.
 
     Raises:
         KeyError: there is no document of that name.
@@ -175,7 +176,7 @@ def schema(name: str) -> dict[str, Any]:
         from gpucheck.report.requirements_schema import requirements_schema
 
         return requirements_schema()
-    found = _settled(msgspec.json.schema(DOCUMENTS[name]))
+    found = _settled(msgspec.json.schema(Recording if name == RECORDING else DOCUMENTS[name]))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"gpucheck {name}", **found}
 
 

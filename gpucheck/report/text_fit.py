@@ -98,7 +98,7 @@ def _parts(answer: FitAnswer) -> list[str]:
         "compute": memory.compute_bytes,
         "overhead": memory.overhead_bytes,
     }
-    return [f"{name} {format_bytes(size)}" for name, size in parts.items()]
+    return [f"{name} {format_bytes(size)}" for name, size in parts.items() if size or name == "weights"]
 
 
 def _layers(answer: FitAnswer) -> str:
