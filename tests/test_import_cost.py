@@ -71,3 +71,8 @@ def test_this_machine_is_inspected_without_frameworks() -> None:
     """Inspecting this machine from a program loads no framework, and nothing that only the command line needs."""
     found = _modules("import gpucheck; gpucheck.inspect()")
     assert not found & {"torch", "numpy", "tensorflow", "jax", "rich", "click"}
+
+
+def test_a_report_of_this_machine_masks_nothing() -> None:
+    """The hashes that mask names in recordings, 9 ms of start-up, stay home where nothing is recorded."""
+    assert not _started("--json") & {"hashlib", "secrets", "gpucheck.host.redact", "gpucheck.host.recording"}
