@@ -117,7 +117,7 @@ class _Cards:
                 pcie_width=device.link_width,
                 pcie_max_generation=device.link_max_generation,
                 pcie_max_width=device.link_max_width,
-                display_active=has_screen(self.host, address) if device.pci_class == DISPLAYS else None,
+                display_active=has_screen(self.host, self.issues, address) if device.pci_class == DISPLAYS else None,
             )
         if nodes:
             reading = self._with_nodes(reading, address)

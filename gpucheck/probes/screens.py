@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from gpucheck.host.host import Host
+from gpucheck.probes.collect import Issues
 from gpucheck.probes.pci import DEVICES
 
 
-def has_screen(host: Host, address: str) -> bool | None:
-    """Whether one of the card's connectors says "connected"; None where its driver lists none that can be read."""
-    states = [host.read(f"{connector}/status").value for connector in _connectors(host, f"{DEVICES}/{address}/drm")]
-    known = [state.strip() == "connected" for state in states if state is not None]
-    return any(known) if known else None
+def has_screen(host: Host, issues: Issues, address: str) -> bool | None:
+    """Whether one of the card's connectors says "connected"; None where none can be read, or one that might."""
+    paths = [f"{connector}/status" for connector in _connectors(host, issues, f"{DEVICES}/{address}/drm")]
+    states = [issues.listed(path, host.read(path)) for path in paths]
+    if any(state is not None and state.strip() == "connected" for state in states):
+        return True
+    return None if None in states or not states else False
 
 
-def _connectors(host: Host, folder: str) -> list[str]:
+def _connectors(host: Host, issues: Issues, folder: str) -> list[str]:
     """Such as …/drm/card1/card1-DP-1; a card's other directories do not begin with its name."""
     return [
         f"{folder}/{card}/{name}"
-        for card in host.listdir(folder).value or ()
+        for card in issues.value(folder, host.listdir(folder)) or ()
         if card.startswith("card")
-        for name in host.listdir(f"{folder}/{card}").value or ()
+        for name in issues.value(f"{folder}/{card}", host.listdir(f"{folder}/{card}")) or ()
         if name.startswith(f"{card}-")
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gpucheck.probes.collect import Issues
 from gpucheck.probes.screens import has_screen
 from tests.fake_source import fake_host
 
@@ -24,9 +25,9 @@ CARD = f"/sys/bus/pci/devices/{ADDRESS}/drm/card1"
 def test_connectors(connectors: dict[str, str], screen: bool | None) -> None:
     """One connected screen is enough; a card without connectors does not tell."""
     files = {f"{CARD}/{name}/status": f"{state}\n" for name, state in connectors.items()}
-    assert has_screen(fake_host(files={f"{CARD}/uevent": "", **files}), ADDRESS) is screen
+    assert has_screen(fake_host(files={f"{CARD}/uevent": "", **files}), Issues(), ADDRESS) is screen
 
 
 def test_no_graphics_driver() -> None:
     """Without a driver that draws there is nothing to ask."""
-    assert has_screen(fake_host(), ADDRESS) is None
+    assert has_screen(fake_host(), Issues(), ADDRESS) is None
