@@ -147,6 +147,13 @@ def test_simulated_machines_are_healthy(spec):
     assert find_problems(gpucheck.simulate(spec)) == ()
 
 
+def test_a_simulated_machine_of_unlike_cards():
+    """Two kinds of cards are worth a remark, which is all there is to say of them."""
+    assert [(one.code, one.severity) for one in find_problems(gpucheck.simulate("RTX 4090 + RTX 3090"))] == [
+        ("GC106", "info")
+    ]
+
+
 def test_no_gpu_is_no_problem():
     """A machine without a GPU has nothing to mend."""
     assert problems() == []

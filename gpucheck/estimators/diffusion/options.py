@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gpucheck.errors import UsageError
+from gpucheck.estimators.option_values import choice, flag
 from gpucheck.models.pipelines import Pipeline
 
 VERSION = "0.42"
@@ -112,23 +113,6 @@ def _size(most: int) -> Callable[[str, object], object]:
     return parse
 
 
-def _choice(known: tuple[str, ...]) -> Callable[[str, object], object]:
-    def parse(name: str, value: object) -> str:
-        text = str(value).strip().lower()
-        if text not in known:
-            raise UsageError(f"{name} is one of {', '.join(known)}, not {value!r}")
-        return text
-
-    return parse
-
-
-def _flag(name: str, value: object) -> bool:
-    text = str(value).strip().lower()
-    if text not in {"true", "false", "1", "0"}:
-        raise UsageError(f"{name} is true or false, not {value!r}")
-    return text in {"true", "1"}
-
-
 def _text(_name: str, value: object) -> str:
     return str(value or "")
 
@@ -137,14 +121,14 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "height": _size(_MOST_SIDE),
     "width": _size(_MOST_SIDE),
     "num_frames": _size(_MOST_FRAMES),
-    "guidance": _flag,
-    "offload": _choice(_OFFLOADS),
-    "vae_tiling": _flag,
-    "vae_slicing": _flag,
-    "vae_dtype": _choice(_DTYPES),
+    "guidance": flag,
+    "offload": choice(_OFFLOADS),
+    "vae_tiling": flag,
+    "vae_slicing": flag,
+    "vae_dtype": choice(_DTYPES),
     "quantize": _text,
     "without": _text,
-    "quantizer": _choice(("transformers", "optimum-quanto")),
-    "transformers": _choice(("4", "5")),
-    "torch_dtype": _choice(("bf16", "fp16")),
+    "quantizer": choice(("transformers", "optimum-quanto")),
+    "transformers": choice(("4", "5")),
+    "torch_dtype": choice(("bf16", "fp16")),
 }

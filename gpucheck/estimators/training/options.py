@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gpucheck.errors import UsageError
+from gpucheck.estimators.option_values import choice, flag
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 OPTIMIZERS = (
@@ -113,26 +114,6 @@ def _count(least: int) -> Callable[[str, object], object]:
     return parse
 
 
-def _choice(known: tuple[str, ...], more: Mapping[str, str] | None = None) -> Callable[[str, object], object]:
-    """One of the known words; `more` are other ways to say some of them."""
-
-    def parse(name: str, value: object) -> str:
-        text = str(value).strip().lower()
-        text = (more or {}).get(text, text)
-        if text not in known:
-            raise UsageError(f"{name} is one of {', '.join(known)}, not {value!r}")
-        return text
-
-    return parse
-
-
-def _flag(name: str, value: object) -> bool:
-    text = str(value).strip().lower()
-    if text not in {"true", "false", "1", "0"}:
-        raise UsageError(f"{name} is true or false, not {value!r}")
-    return text in {"true", "1"}
-
-
 def _stage(name: str, value: object) -> object:
     number = _count(0)(name, value)
     if number not in {0, 1, 2, 3}:
@@ -162,31 +143,31 @@ _SAME_OPTIMIZER = {
 }  # fmt: skip
 
 _PARSERS: dict[str, Callable[[str, object], object]] = {
-    "optimizer": _choice(OPTIMIZERS, _SAME_OPTIMIZER),
-    "weight_dtype": _choice(tuple(BYTES), _SAME_TYPE),
-    "master_weights": _flag,
-    "gradient_checkpointing": _choice(_CHECKPOINTING, _ON_OFF),
+    "optimizer": choice(OPTIMIZERS, _SAME_OPTIMIZER),
+    "weight_dtype": choice(tuple(BYTES), _SAME_TYPE),
+    "master_weights": flag,
+    "gradient_checkpointing": choice(_CHECKPOINTING, _ON_OFF),
     "gradient_accumulation": _count(1),
     "lora_rank": _count(1),
     "lora_targets": _targets,
-    "lora_dtype": _choice(tuple(BYTES), _SAME_TYPE),
+    "lora_dtype": choice(tuple(BYTES), _SAME_TYPE),
     "lora_dropout": _share,
-    "lora_embeddings": _flag,
-    "dora": _flag,
-    "autocast": _flag,
+    "lora_embeddings": flag,
+    "dora": flag,
+    "autocast": flag,
     "micro_batch": _count(1),
-    "chunked_loss": _choice(_CHUNKED, {"true": "output", "1": "output", "false": "none", "0": "none"}),
-    "optimizer_in_backward": _flag,
-    "activation_offload": _flag,
-    "packed": _flag,
-    "attn_implementation": _choice(_ATTENTION),
+    "chunked_loss": choice(_CHUNKED, {"true": "output", "1": "output", "false": "none", "0": "none"}),
+    "optimizer_in_backward": flag,
+    "activation_offload": flag,
+    "packed": flag,
+    "attn_implementation": choice(_ATTENTION),
     "zero_stage": _stage,
-    "fsdp": _flag,
+    "fsdp": flag,
     "data_parallel": _count(1),
     "tensor_parallel": _count(1),
-    "sequence_parallel": _flag,
+    "sequence_parallel": flag,
     "pipeline_parallel": _count(1),
-    "offload_optimizer": _flag,
-    "offload_param": _flag,
-    "upcast": _flag,
+    "offload_optimizer": flag,
+    "offload_param": flag,
+    "upcast": flag,
 }

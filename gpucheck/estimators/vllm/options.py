@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gpucheck.errors import UsageError
+from gpucheck.estimators.option_values import choice, flag
 from gpucheck.units import GIB
 
 VERSION = "0.33.0"
@@ -99,20 +100,6 @@ def _share(name: str, value: object) -> float:
     return number
 
 
-def _cache_type(name: str, value: object) -> str:
-    text = str(value).lower()
-    if text not in _CACHE_TYPES:
-        raise UsageError(f"{name} is one of {', '.join(_CACHE_TYPES)}, not {value!r}")
-    return text
-
-
-def _flag(name: str, value: object) -> bool:
-    text = str(value).lower()
-    if text not in {"true", "false", "1", "0"}:
-        raise UsageError(f"{name} is true or false, not {value!r}")
-    return text in {"true", "1"}
-
-
 _PARSERS: dict[str, Callable[[str, object], object]] = {
     "gpu_memory_utilization": _share,
     **dict.fromkeys(
@@ -122,6 +109,6 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
         ),
         _count,
     ),
-    **dict.fromkeys(("enable_expert_parallel", "enforce_eager", "enable_prefix_caching"), _flag),
-    "kv_cache_dtype": _cache_type,
+    **dict.fromkeys(("enable_expert_parallel", "enforce_eager", "enable_prefix_caching"), flag),
+    "kv_cache_dtype": choice(_CACHE_TYPES),
 }  # fmt: skip
